@@ -1,0 +1,151 @@
+"""The command line that both scripts share. Nothing here needs torch before the arguments are read."""
+
+import os
+import re
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _checked(read, metavar):
+    """Make a tyro argument type of `read`, which raises ValueError with what is allowed."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda args: read(args[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def whole(low, high):
+    """A whole number from `low` to `high`."""
+
+    def read(text):
+        if not re.fullmatch(r"[0-9]{1,15}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high} (got '{text}')")
+        return int(text)
+
+    return _checked(read, f"{low}..{high}")
+
+
+def _device_name(text):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", text):
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps (got '{text}')")
+    return text
+
+
+@dataclass(frozen=True)
+class Options:
+    """What both scripts understand; each adds its own defaults and flags."""
+
+    epochs: Annotated[int, whole(1, 10000)] = 20
+    """epochs to train"""
+    seeds: Annotated[int, whole(1, 1000)] = 5
+    """seeds of every arm: 0, 1, ..."""
+    data: Path = ROOT / "data"
+    """folder of the data sets, in torchvision's layout"""
+    out: Path | None = None
+    """folder for the record and the figures [figures; figures/quick, figures/stand-in]"""
+    runs: Path = ROOT / "runs"
+    """folder for the state of unfinished and finished runs"""
+    device: Annotated[str, _checked(_device_name, "auto|cpu|cuda|cuda:N|mps")] = "auto"
+    """where to train; auto is CUDA where it works, else the CPU"""
+    stand_in: bool = False
+    """train on generated data instead of the real one"""
+    quick: bool = False
+    """every arm, small: tiny generated data, at most two epochs and two seeds"""
+    plot_only: bool = False
+    """redraw the figures from the record"""
+    fresh: bool = False
+    """train again what is already trained"""
+
+
+def read(options, description):
+    """Read the command line into the dataclass `options`; a usage error ends the program with code 2."""
+    return tyro.cli(options, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def run(main, settings):
+    """Call main(settings) and end the program with the exit code that belongs to what happened."""
+    script = Path(sys.argv[0]).name
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        main(settings)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{script}: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone; leave nothing for the interpreter to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"{script}: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def folder(settings, stand_in):
+    """The folder for record and figures: the one given, else one that keeps real and generated data apart."""
+    if settings.out is not None:
+        return settings.out
+    return ROOT / "figures" / ("quick" if settings.quick else "stand-in" if stand_in else "")
+
+
+def small(settings):
+    """The settings that --quick stands for: at most two epochs and two seeds."""
+    if not settings.quick:
+        return settings
+    return replace(settings, epochs=min(settings.epochs, 2), seeds=min(settings.seeds, 2))
+
+
+def versions_and_machine(device):
+    """Describe what a result may depend on besides the settings, for the record."""
+    import platform
+
+    import numpy
+    import torch
+    import torchvision
+
+    versions = {"python": platform.python_version(), "numpy": numpy.__version__}
+    versions |= {"torch": torch.__version__, "torchvision": torchvision.__version__}
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return versions, {"device": str(device), "name": name, "capability": capability, "threads": torch.get_num_threads()}
+
+
+def device(name):
+    """Return the torch.device of that name; raises OSError where an explicit choice cannot be had."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"--device {name} cannot be used here ({reason}). Give --device cpu or auto") from None
+    return torch.device(name)
+
+
+class Progress:
+    """Steps done and time left: a bar on a terminal, a plain line at most every ten seconds elsewhere."""
+
+    def __init__(self, total):
+        from tqdm import tqdm
+
+        self.total, self.done, self.printed = total, 0, time.monotonic()
+        self.bar = tqdm(total=total, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+
+    def step(self, text, n=1):
+        self.done += n
+        self.bar.set_description_str(text, refresh=False)
+        self.bar.update(n)
+        if self.bar.disable and (time.monotonic() - self.printed > 10 or self.done == self.total):
+            self.printed = time.monotonic()
+            print(f"{self.done}/{self.total} {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,112 @@
+"""The networks: mlp(), whose members train side by side, and cnn(); and the initialisation schemes."""
+
+import torch
+from torch import nn
+from torch.nn import init
+
+ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "identity": nn.Identity}
+
+
+class MemberLinear(nn.Module):
+    """One linear layer of every member: weight (members, out, in), bias (members, out).
+
+    weight[m] has the layout of nn.Linear.weight. Takes (in, batch), shared by the members, or
+    (members, in, batch); gives (members, out, batch).
+    """
+
+    def __init__(self, layers):
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, h):
+        if h.dim() == 3:
+            return torch.baddbmm(self.bias[:, :, None], self.weight, h)
+        # One product (members * out, in) x (in, batch) for all members.
+        return torch.addmm(self.bias.reshape(-1, 1), self.weight.flatten(0, 1), h).unflatten(0, self.bias.shape)
+
+
+class Columns(nn.Module):
+    """Turn images (batch, channels, height, width) into columns (features, batch), as the sheet writes them."""
+
+    def forward(self, images):
+        return images.flatten(1).T
+
+
+def mlp(hidden, activation, members, features=784, classes=10):
+    """Build an ensemble of MLPs; logits (members, classes, batch).
+
+    hidden: widths; activation: a key of ACTIVATIONS; members: (scheme, seed) pairs, with a scheme of SCHEMES.
+    Member m equals the plain nn.Sequential that PyTorch makes after torch.manual_seed(seed), with the
+    scheme then applied to it, so that all schemes share the biases that PyTorch drew.
+    """
+    sizes = (features, *hidden, classes)
+    columns = []
+    for scheme, seed in members:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            layers = [nn.Linear(*pair) for pair in zip(sizes, sizes[1:])]
+            with torch.no_grad():
+                SCHEMES[scheme](layers)
+        columns.append(layers)
+    stages = [Columns()]
+    for layers in zip(*columns):
+        stages += [MemberLinear(layers), ACTIVATIONS[activation]()]
+    return nn.Sequential(*stages[:-1])  # no activation behind the output layer
+
+
+# Initialisation schemes: functions that change a list of nn.Linear, first layer first, in place. The layers
+# arrive holding PyTorch's default, kaiming_uniform_(a=sqrt(5)), and biases keep it wherever a scheme does not write.
+
+
+def unchanged(layers):
+    """Keep what nn.Linear does: weights and biases U(+-1/sqrt(fan_in)), Var = 1 / (3 fan_in)."""
+
+
+def weights(method, **options):
+    """The scheme that draws every weight matrix by a function of torch.nn.init."""
+
+    def scheme(layers):
+        for layer in layers:
+            method(layer.weight, **options)
+
+    return scheme
+
+
+def from_layer2(method, gain):
+    """The scheme with `gain` where the input is a logistic output, and gain 1 in layer 1, which sees pixels."""
+
+    def scheme(layers):
+        weights(method)(layers[:1])
+        weights(method, gain=gain)(layers[1:])
+
+    return scheme
+
+
+def centred(scheme):
+    """`scheme` with b_j = -1/2 sum_k W_jk from layer 2 on, for inputs of mean 1/2, and b = 0 in layer 1."""
+
+    def centred_scheme(layers):
+        scheme(layers)
+        layers[0].bias.zero_()
+        for layer in layers[1:]:
+            layer.bias.copy_(-layer.weight.sum(1) / 2)
+
+    return centred_scheme
+
+
+SCHEMES = {
+    "default": unchanged,
+    "xavier_normal": weights(init.xavier_normal_),  # Glorot & Bengio (2010): Var(W) = 2 / (fan_in + fan_out)
+    "kaiming_a1": weights(init.kaiming_uniform_, a=1),  # Var(W) = 1 / fan_in
+    "kaiming_a0": weights(init.kaiming_uniform_, a=0),  # He et al. (2015): Var(W) = 2 / fan_in
+    "kaiming_a1_fan_out": weights(init.kaiming_uniform_, a=1, mode="fan_out"),  # Var(W) = 1 / fan_out
+    "gain4": weights(init.xavier_normal_, gain=4.0),  # undoes the slope 1/4 of the logistic function at 0
+    "gain4_from_layer2": from_layer2(init.xavier_normal_, 4.0),
+    "gain4_from_layer2_centred": centred(from_layer2(init.xavier_normal_, 4.0)),
+    "gain6_from_layer2_centred": centred(from_layer2(init.xavier_normal_, 6.0)),
+    "gain8_from_layer2_centred": centred(from_layer2(init.xavier_normal_, 8.0)),
+    "orthogonal4_from_layer2_centred": centred(from_layer2(init.orthogonal_, 4.0)),  # Saxe et al. (2014)
+    "orthogonal6_from_layer2_centred": centred(from_layer2(init.orthogonal_, 6.0)),
+    "orthogonal8_from_layer2_centred": centred(from_layer2(init.orthogonal_, 8.0)),
+}

@@ -1,0 +1,121 @@
+"""The figure style, and the few kinds of axes that the figures are made of. No pyplot, no global state."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.6,
+    "figure.dpi": 150,
+}
+# Okabe & Ito's colours, which stay apart in the common colour-vision deficiencies; line styles go with them.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B", "#999999")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)), (0, (1, 2)), (0, (6, 1, 1, 1)))
+
+
+def figure(title, panels=1, height=3.4, note=None, sharey=True):
+    """Return a Figure and its list of axes, side by side; `title` states the finding, `note` what is shown."""
+    with matplotlib.rc_context(STYLE):
+        made = Figure(figsize=(5.6 if panels == 1 else 8.4, height), layout="constrained")
+        axes = made.subplots(1, panels, sharey=sharey, squeeze=False)[0]
+        made.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+        if note:
+            made.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color="0.35")
+    return made, list(axes)
+
+
+def caption(record):
+    """Say what every figure of a record shows: its data and its seeds."""
+    data = "GENERATED DATA (stand-in)" if record["data"] == "stand-in" else record["data"]
+    seeds = record["settings"]["seeds"]
+    return f"{data}; line: mean of {seeds} seeds, band: smallest to largest" if seeds > 1 else f"{data}, one seed"
+
+
+def curve(axes, x, values, label, number):
+    """Draw the mean over seeds of `values` [x][seed] as line `number`, with a band from the smallest to the largest.
+
+    None in the values (not finite) leaves a gap.
+    """
+    values = np.array(values, dtype=float)
+    line, = axes.plot(x, values.mean(1), color=COLOURS[number], linestyle=LINES[number], label=label)
+    if values.shape[1] > 1:
+        axes.fill_between(x, values.min(1), values.max(1), color=COLOURS[number], alpha=0.18, linewidth=0)
+    return line
+
+
+def accuracy(axes, top=1.0):
+    """Make these axes of test accuracy over epochs, with the level of chance."""
+    axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(0, top))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
+    axes.margins(x=0.02)
+
+
+def limits(groups):
+    """Return the decades (floor, ceiling) that hold all positive numbers of nested lists, and whether there are zeros."""
+    values = np.concatenate([np.array(values, dtype=float).ravel() for group in groups for values in group])
+    positive = values[values > 0]
+    if not len(positive):
+        return 1e-10, 1.0, True
+    zeros = bool((values == 0).any())
+    return 10.0 ** (np.floor(np.log10(positive.min())) - zeros), 10.0 ** np.ceil(np.log10(positive.max())), zeros
+
+
+def norms(axes, floor, ceiling, zeros):
+    """Make these log axes of gradient norms over epochs; zeros lie on a marked floor instead of vanishing."""
+    axes.set(xlabel="epoch (0: before training)", yscale="log", ylim=(floor / (2 if zeros else 1), ceiling))
+    axes.margins(x=0.02)
+    if zeros:
+        axes.axhline(floor, color="0.5", linewidth=0.8)
+        axes.annotate("0", (0, floor), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points")
+        for line in axes.get_lines():
+            line.set_ydata(np.maximum(line.get_ydata(), floor))
+
+
+def end_labels(axes, size=8):
+    """Write each curve's label behind its end, pushed apart where two would overlap; return the axes."""
+    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    transform = axes.transScale + axes.transLimits  # data -> fraction of the axes
+    ends = []
+    for line in lines:
+        x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+        last = np.flatnonzero(np.isfinite(y))
+        if len(last):
+            ends.append([transform.transform((x[last[-1]], y[last[-1]]))[1], line])
+    ends.sort(key=lambda end: end[0])
+    gap = size / 72 * 1.25 / (axes.figure.get_figheight() * 0.72)
+    for _ in range(200):  # relax: neighbours that are too near push each other away
+        for low, high in zip(ends, ends[1:]):
+            overlap = gap - (high[0] - low[0])
+            if overlap > 1e-9:
+                low[0], high[0] = low[0] - overlap / 2, high[0] + overlap / 2
+        for i, end in enumerate(ends):
+            end[0] = min(max(end[0], gap * (i + 0.5)), 1 - gap * (len(ends) - i - 0.5))
+    for height, line in ends:
+        axes.annotate(
+            line.get_label(),
+            (1.0, height),
+            xycoords="axes fraction",
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=size,
+            color=line.get_color(),
+        )
+    return axes
+
+
+def save(made, file):
+    """Write the figure as PNG into an open binary file: the same bytes for the same versions."""
+    with matplotlib.rc_context(STYLE):
+        made.savefig(file, format="png", metadata={"Software": None})
