@@ -1,24 +1,23 @@
 """Exercise 2a. Do gradients vanish in deep sigmoid networks, and can initialisation rescue them?
 
-    python ex2a_vanishing.py            everything below on real Fashion-MNIST, minutes on two cores
-    python ex2a_vanishing.py --quick    every arm on tiny generated data, in seconds
+    python ex2a_vanishing.py            all of it on real Fashion-MNIST, minutes on two cores
+    python ex2a_vanishing.py --quick    every arm on tiny generated data, seconds
     python ex2a_vanishing.py --plot-only
 
-Held fixed: SGD with learning rate 0.005 and no momentum, batch 64, 20 epochs, cross-entropy, pixels
-standardised, PyTorch's biases (except where a scheme is centred), one batch order for all arms and seeds.
-Varied: depth, activation, initialisation; five seeds of each. Measured: test accuracy after every epoch,
-and per layer the gradient norms of the epoch's last batch. Written: figures/ex2a.json and figures/ex2a_*.png.
-The theory it tests: theory/1b_unstable_gradients.md.
+Varied: depth, activation, initialisation; five seeds of each. Held fixed: SGD with learning rate 0.005 and no
+momentum, batch 64, 20 epochs, cross-entropy on standardised pixels, PyTorch's biases (unless a scheme says
+centred), one order of the batches for all. Measured: the test accuracy after every epoch, and per layer the
+gradient norms of the epoch's last batch. Written: figures/ex2a.json, and figures/ex2a_*.png, drawn from it.
+The theory under test: theory/1b_unstable_gradients.md.
 """
 
 import math
-import os
 from dataclasses import asdict, dataclass
 from functools import partial
 
 from common import command
 
-SHAPES = (50,), (50, 30), (50, 30, 30), (50, 30, 30, 30)  # the sheet prints the third twice
+SHAPES = (50,), (50, 30), (50, 30, 30), (50, 30, 30, 30)  # the sheet prints the third in place of the fourth
 DEEPEST = SHAPES[-1]
 BATCH_SIZE, LR, ORDER_SEED, HELD_OUT = 64, 0.005, 0, 5000
 
@@ -34,37 +33,20 @@ class Arm:
         return f"{self.activation} {'-'.join(map(str, self.hidden))} {self.init}"
 
 
-# The default method's own parameters, then what the logistic function needs (theory/1b, closing section).
-PARAMETERS = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out"
-LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"
-RESCUE = "orthogonal6_from_layer2_centred"  # the best of CANDIDATES on held-out training images
-CANDIDATES = (
-    "xavier_normal",
-    *LADDER,
-    "gain6_from_layer2_centred",
-    "gain8_from_layer2_centred",
-    "orthogonal4_from_layer2_centred",
-    "orthogonal6_from_layer2_centred",
-    "orthogonal8_from_layer2_centred",
+PARAMETERS = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out"  # those of the default method, turned towards us
+LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"  # what the logistic function needs
+BEYOND = "gain6_from_layer2_centred", "gain8_from_layer2_centred", *(
+    f"orthogonal{gain}_from_layer2_centred" for gain in (4, 6, 8)
 )
+RESCUE = "orthogonal6_from_layer2_centred"  # the best of LADDER and BEYOND on held-out training images
 ARMS = (
     *(Arm(shape, activation) for activation in ("sigmoid", "relu") for shape in SHAPES),
     *(Arm(shape, "sigmoid", "xavier_normal") for shape in SHAPES[2:]),
-    *(Arm(DEEPEST, "sigmoid", scheme) for scheme in (*PARAMETERS, *LADDER, RESCUE)),
+    *(Arm(DEEPEST, "sigmoid", init) for init in (*PARAMETERS, *LADDER, RESCUE)),
 )
-DEPTHS = range(1, 13)  # hidden layers of 30, measured before training only
+CANDIDATES = tuple(Arm(DEEPEST, "sigmoid", init) for init in (*LADDER, *BEYOND))
+DEPTHS = range(1, 13)  # hidden layers of 30, looked at before training only
 DEPTH_ARMS = ("sigmoid", "default"), ("sigmoid", "xavier_normal"), ("sigmoid", RESCUE), ("relu", "default")
-LABELS = {
-    "default": "PyTorch's default",
-    "xavier_normal": "Xavier",
-    "kaiming_a1": "Kaiming, a=1",
-    "kaiming_a0": "Kaiming, a=0",
-    "kaiming_a1_fan_out": "Kaiming, a=1, fan_out",
-    "gain4": "gain 4",
-    "gain4_from_layer2": "gain 4 from layer 2",
-    "gain4_from_layer2_centred": "the same, centred",
-    "orthogonal6_from_layer2_centred": "orthogonal, gain 6",
-}
 
 
 @dataclass(frozen=True)
@@ -94,162 +76,143 @@ def prepare(arms, seeds, images):
     return model, layers, probe.norms
 
 
-def predict(arm, layers, initial, part):
-    """Return the signal norm of each layer that theory/1b predicts from the output layer's measured one."""
+def predict(arm, layers, mine, at_output):
+    """Return the signal norm of each layer that theory/1b derives from the output layer's, [layer]."""
     from common import theory
 
-    weights, biases = ([p[part].detach().cpu().double().numpy() for p in ps] for ps in zip(*((l.weight, l.bias) for l in layers)))
-    factor = theory.predict_net(weights, biases, arm.activation).factor
-    return theory.signal(factor, mean(initial["signal"][-1][part])).tolist()
+    weights = [layer.weight.detach()[mine].cpu().double().numpy() for layer in layers]
+    biases = [layer.bias.detach()[mine].cpu().double().numpy() for layer in layers]
+    return theory.signal(theory.predict_net(weights, biases, arm.activation).factor, at_output).tolist()
 
 
 def train(arms, settings, images, scored, run):
-    """Train arms of one shape and activation on one Split, score them on another; return each one's entry."""
+    """Train arms of one shape and activation on one Split, score them on another; return the record's entries."""
     import torch
 
     from common import data, probes, train as training
 
     model, layers, initial = prepare(arms, settings.seeds, images)
     parts = [slice(i * settings.seeds, (i + 1) * settings.seeds) for i in range(len(arms))]
+    predicted = [predict(arm, layers, mine, mean(initial["signal"][-1][mine])) for arm, mine in zip(arms, parts)]
+
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     batches = partial(data.Batches, images, BATCH_SIZE, ORDER_SEED)
-    scored_batches = data.Batches(scored, 1000)
-    measure = partial(training.evaluate, model, scored_batches)
-    predicted = [predict(arm, layers, initial, part) for arm, part in zip(arms, parts)]
-    probe = probes.GradientNorms(layers)
-    rows = training.fit(model, optimizer, settings.epochs, batches, measure, run, probe)
-    variance = probes.output_variance(model, [*model[2::2], layers[-1]], scored_batches)
+    measure = partial(training.evaluate, model, data.Batches(scored, 1000))
+    rows = training.fit(model, optimizer, settings.epochs, batches, measure, run, probes.GradientNorms(layers))
     status = training.statuses(rows[-1], classes=10)
+    variance = probes.output_variance(model, [*model[2::2], layers[-1]], data.Batches(scored, 1000))
 
-    entries = []
-    for arm, mine, signal in zip(arms, parts, predicted):
-        entry = asdict(arm) | {"name": arm.name, "status": status[mine]}
-        entry["test_accuracy"] = [[correct / len(scored) for correct in row["correct"][mine]] for row in rows]
-        entry["gradient_norm"] = {
-            kind: [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(layers))]
-            for kind in probes.KINDS
+    def entry(arm, mine, signal):
+        def norms(kind):
+            return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(layers))]
+
+        return asdict(arm) | {
+            "name": arm.name,
+            "status": status[mine],
+            "test_accuracy": [[correct / len(scored) for correct in row["correct"][mine]] for row in rows],
+            "gradient_norm": {kind: norms(kind) for kind in probes.KINDS},
+            "initial": {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS},
+            "predicted": {"signal": signal},
+            "layer_variance": [layer[mine] for layer in variance],
         }
-        entry["initial"] = {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS}
-        entry["predicted"] = {"signal": signal}
-        entry["layer_variance"] = [layer[mine] for layer in variance]
-        entries.append(entry)
-    return entries
+
+    return [entry(*each) for each in zip(arms, parts, predicted)]
 
 
 def by_depth(settings, images):
-    """Measure nets of 1, 2, ... hidden layers of 30 before training; "unmoved": layer 1's share of weights
-    that one step of SGD leaves as they are, bit for bit, in float32."""
+    """Measure deeper and deeper nets before training, the entries of "depth".
+
+    unmoved: the share of layer 1's weights that one step of SGD leaves as they are in float32, bit for bit.
+    """
     entries = []
     for hidden_layers in DEPTHS:
         for activation, init in DEPTH_ARMS:
-            _, layers, initial = prepare([Arm((30,) * hidden_layers, activation, init)], settings.seeds, images)
-            weight = layers[0].weight.detach()
-            unmoved = (weight - LR * layers[0].weight.grad == weight).double().mean((1, 2)).tolist()
+            _, (first, *_), initial = prepare([Arm((30,) * hidden_layers, activation, init)], settings.seeds, images)
+            unmoved = (first.weight - LR * first.weight.grad == first.weight).double().mean((1, 2)).tolist()
             entry = {"hidden_layers": hidden_layers, "activation": activation, "init": init}
             entries.append(entry | {"initial": initial, "unmoved": unmoved})
     return entries
 
 
-def experiment(settings, target):
-    """Train what is missing; return where its record belongs, target(what the data is), and the record."""
+def experiment(settings, record_path):
+    """Train what is missing; return the record, and its path, record_path(what the data is)."""
     from common import data, runs
 
     device = command.device(settings.device)
     what, images, test = data.load("Fashion-MNIST", settings.data, settings.stand_in, settings.quick)
-    runs.check_target(target(what), what)
+    runs.check_target(record_path(what), what)
     images, test = images.to(device), test.to(device)
     held_out = min(HELD_OUT, len(images) // 10)
-    candidates = [Arm(DEEPEST, "sigmoid", scheme) for scheme in CANDIDATES]
-    progress = command.Progress((len(ARMS) + len(candidates)) * settings.seeds * settings.epochs)
-    seconds = 0.0
-
-    def trained(arms, images, scored, part):
-        nonlocal seconds
-        shared = {"data": what, "part": part, "arms": [arm.name for arm in arms], "seeds": settings.seeds}
-        shared |= {"epochs": settings.epochs, "batch_size": BATCH_SIZE, "lr": LR, "order_seed": ORDER_SEED}
-        name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
-        n = len(arms) * settings.seeds
-        run = runs.Run(settings.runs, name, shared, settings.fresh, lambda run: progress.step(run.path.stem, n))
-        progress.step(run.path.stem, n * len(run.rows))
-        entries = train(arms, settings, images, scored, run)
-        seconds += run.seconds
-        return entries
-
+    fixed = {"epochs": settings.epochs, "seeds": settings.seeds, "batch_size": BATCH_SIZE, "lr": LR, "momentum": 0}
+    fixed |= {"order_seed": ORDER_SEED, "train_images": len(images), "test_images": len(test), "held_out": held_out}
+    jobs = [("search", list(CANDIDATES), images[:-held_out], images[-held_out:])]
+    jobs += [("all", arms, images, test) for arms in side_by_side(ARMS)]
+    progress = command.Progress(settings.epochs * settings.seeds * (len(CANDIDATES) + len(ARMS)))
+    entries, seconds = {"search": [], "all": []}, 0.0
     with runs.lock(settings.runs, "ex2a"):
-        search = trained(candidates, images[:-held_out], images[-held_out:], "search")
-        arms = [entry for group in side_by_side(ARMS) for entry in trained(group, images, test, "all")]
+        for part, arms, *splits in jobs:
+            members = len(arms) * settings.seeds
+            name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
+            determined_by = fixed | {"data": what, "arms": [arm.name for arm in arms]}
+            after = lambda run: progress.step(f"{name}, epoch {len(run.rows)}", members)  # noqa: E731
+            run = runs.Run(settings.runs, name, determined_by, settings.fresh, after)
+            progress.step(name, members * len(run.rows))
+            entries[part] += train(arms, settings, *splits, run)
+            seconds += run.seconds
     versions, machine = command.versions_and_machine(device)
-    return target(what), {
-        "schema": runs.SCHEMA,
-        "exercise": "2a",
-        "data": what,
-        "settings": {
-            **{"epochs": settings.epochs, "seeds": settings.seeds, "batch_size": BATCH_SIZE, "lr": LR, "momentum": 0},
-            **{"order_seed": ORDER_SEED, "train_images": len(images), "test_images": len(test), "held_out": held_out},
-        },
-        "versions": versions,
-        "machine": machine,
-        "seconds": seconds,
-        "arms": sorted(arms, key=lambda entry: [arm.name for arm in ARMS].index(entry["name"])),
-        "search": [
-            {"init": e["init"], "status": e["status"], "held_out_accuracy": e["test_accuracy"][-1]} for e in search
-        ],
-        "depth": by_depth(settings, images),
-    }
+    order = [arm.name for arm in ARMS]
+    keep = "init", "status", "test_accuracy"
+    record = {"schema": runs.SCHEMA, "exercise": "2a", "data": what, "settings": fixed, "seconds": seconds}
+    record |= {"versions": versions, "machine": machine, "depth": by_depth(settings, images)}
+    record["arms"] = sorted(entries["all"], key=lambda entry: order.index(entry["name"]))
+    record["search"] = [
+        {"init": entry["init"], "status": entry["status"], "held_out_accuracy": entry["test_accuracy"][-1]}
+        for entry in entries["search"]
+    ]
+    return record, record_path(what)
 
 
-# ---- what is drawn, from the record alone ----
+# What is drawn, from the record alone.
 
 
 def mean(values):
     return sum(values) / len(values)
 
 
-def pick(record, activation, init="default", hidden=None):
-    """The entries of the record with this activation and initialisation, and these hidden widths if given."""
-    same = [arm for arm in record["arms"] if (arm["activation"], arm["init"]) == (activation, init)]
-    return [arm for arm in same if hidden in (None, tuple(arm["hidden"]))]
+def pick(record, activation, init="default"):
+    """The record's arms of this activation and initialisation, shallow ones first."""
+    return [arm for arm in record["arms"] if (arm["activation"], arm["init"]) == (activation, init)]
 
 
-def total_norm(arm):
-    """Norm of all parameters of each layer, [layer][epoch, 0 first][seed]: what the figures call its gradient norm."""
-    return [
-        [[math.hypot(w, b) for w, b in zip(*pair)] for pair in zip([w0, *ws], [b0, *bs])]
-        for w0, b0, ws, bs in zip(
-            arm["initial"]["weights"],
-            arm["initial"]["biases"],
-            arm["gradient_norm"]["weights"],
-            arm["gradient_norm"]["biases"],
-        )
-    ]
+def total_norms(arm):
+    """Gradient norm of all parameters of each layer, [layer][epoch][seed]; epoch 0 is before training."""
+    both = ([arm["initial"][kind], arm["gradient_norm"][kind]] for kind in ("weights", "biases"))
+    weights, biases = ([[first, *later] for first, later in zip(*pair)] for pair in both)
+    return [[[math.hypot(*pair) for pair in zip(*row)] for row in zip(*layer)] for layer in zip(weights, biases)]
 
 
 def draw_accuracy(record, title, curves):
-    """curves: (label, entry of the record) pairs."""
+    """Draw the test accuracy of some (label, arm) pairs."""
     from common import plots
 
     made, (axes,) = plots.figure(title, note=plots.caption(record))
     for number, (label, arm) in enumerate(curves):
-        epochs = range(1, len(arm["test_accuracy"]) + 1)
-        plots.curve(axes, epochs, arm["test_accuracy"], label, number)
+        plots.curve(axes, range(1, len(arm["test_accuracy"]) + 1), arm["test_accuracy"], label, number)
     plots.accuracy(axes)
-    plots.end_labels(axes)
     return made
 
 
 def draw_norms(record, title, panels, like):
-    """panels: (heading, entry) pairs side by side; `like`: the entries that share the vertical range."""
+    """Draw each layer's gradient norm, one panel per (heading, arm); arms `like` share the vertical range."""
     from common import plots
 
     made, each = plots.figure(title, len(panels), note=plots.caption(record))
-    limits = plots.limits([total_norm(arm) for arm in like])
+    limits = plots.limits([total_norms(arm) for arm in like])
     for axes, (heading, arm) in zip(each, panels):
-        for number, values in enumerate(total_norm(arm)):
-            layer = "output layer" if number == len(arm["hidden"]) else f"layer {number + 1}"
-            plots.curve(axes, range(len(values)), values, layer, number)
-        plots.norms(axes, *limits)
-        axes.set_title(heading)
-        plots.end_labels(axes)
+        for number, values in enumerate(total_norms(arm)):
+            label = f"layer {number + 1}" if number < len(arm["hidden"]) else "output layer"
+            plots.curve(axes, range(len(values)), values, label, number)
+        plots.norms(axes, *limits, heading)
     each[0].set_ylabel("gradient norm of the layer")
     return made
 
@@ -260,9 +223,9 @@ def figures(record):
     def final(arm):
         return f"{mean(arm['test_accuracy'][-1]):.1%}"
 
-    def shrunk(arm):
-        first, *_, last = total_norm(arm)
-        return f"{mean(first[-1]) / mean(last[-1]):.2g}" if mean(last[-1]) else "0/0"
+    def ratio(arm):
+        first, *_, last = (mean(layer[-1]) for layer in total_norms(arm))
+        return f"{first / last:.2g}" if last else "0/0"
 
     def widths(arm):
         return "(" + ", ".join(map(str, arm["hidden"])) + ("," if len(arm["hidden"]) == 1 else "") + ")"
@@ -272,61 +235,60 @@ def figures(record):
         title = f"{name}: {final(arms[0])} with one hidden layer, {final(arms[-1])} with four"
         yield f"ex2a_accuracy_{activation}.png", draw_accuracy(record, title, [(widths(arm), arm) for arm in arms])
         for arm in arms:
-            title = f"{name} {widths(arm)}: in the end layer 1 has {shrunk(arm)} of the output layer's gradient norm"
+            title = f"{name} {widths(arm)}: layer 1 ends with {ratio(arm)} times the output layer's gradient"
             file = f"ex2a_norms_{activation}_{'-'.join(map(str, arm['hidden']))}.png"
             yield file, draw_norms(record, title, [("", arm)], like=arms)
 
-    default = pick(record, "sigmoid")[2:]
-    xavier = pick(record, "sigmoid", "xavier_normal")
-    title = f"Xavier: {final(xavier[-1])} on {widths(xavier[-1])}, where the default gives {final(default[-1])}"
-    curves = [(f"{label} {widths(arm)}", arm) for label, arms in (("default", default), ("Xavier", xavier)) for arm in arms]
+    default, xavier = pick(record, "sigmoid")[2:], pick(record, "sigmoid", "xavier_normal")
+    curves = [(f"{arm['init'].replace('_', ' ')} {widths(arm)}", arm) for arm in (*default, *xavier)]
+    title = f"Xavier on {widths(xavier[-1])}: {final(xavier[-1])}, where the default gives {final(default[-1])}"
     yield "ex2a_accuracy_xavier.png", draw_accuracy(record, title, curves)
-    title = f"Xavier: in the end layer 1 has {shrunk(xavier[0])} and {shrunk(xavier[1])} of the output layer's gradient norm"
-    panels = [(f"Xavier {widths(arm)}", arm) for arm in xavier]
+    title = f"Xavier: layer 1 ends with {ratio(xavier[0])} and {ratio(xavier[1])} times the output layer's gradient"
+    panels = [(f"xavier normal {widths(arm)}", arm) for arm in xavier]
     yield "ex2a_norms_xavier.png", draw_norms(record, title, panels, like=pick(record, "sigmoid") + xavier)
 
-    inits = [arm for arm in record["arms"] if tuple(arm["hidden"]) == DEEPEST and arm["activation"] == "sigmoid"]
-    default, rescued = inits[0], pick(record, "sigmoid", RESCUE)[0]
-    title = f"Initialisation takes sigmoid {widths(default)} from {final(default)} to {final(rescued)}"
-    yield "ex2a_accuracy_inits.png", draw_accuracy(record, title, [(LABELS[arm["init"]], arm) for arm in inits])
-    title = f"{LABELS[RESCUE].capitalize()}: layer 1 has {shrunk(rescued)} of the output layer's gradient norm, by default {shrunk(default)}"
-    panels = [(LABELS[arm["init"]], arm) for arm in (default, rescued)]
-    yield "ex2a_norms_rescue.png", draw_norms(record, title, panels, like=[default, rescued])
+    inits = [arm for arm in record["arms"] if (tuple(arm["hidden"]), arm["activation"]) == (DEEPEST, "sigmoid")]
+    default, rescue = inits[0], pick(record, "sigmoid", RESCUE)[0]
+    title = f"Initialisation takes sigmoid {widths(default)} from {final(default)} to {final(rescue)}"
+    curves = [(arm["init"].replace("_", " "), arm) for arm in inits]
+    yield "ex2a_accuracy_inits.png", draw_accuracy(record, title, curves)
+    title = f"Layer 1 ends with {ratio(default)} times the output layer's gradient by default, {ratio(rescue)} rescued"
+    panels = [(arm["init"].replace("_", " "), arm) for arm in (default, rescue)]
+    yield "ex2a_norms_rescue.png", draw_norms(record, title, panels, like=[default, rescue])
 
 
 def table(record):
-    """The results as text, one line per arm."""
-    lines = [f"{'arm':58}{'test accuracy':>16}  {'layer 1 gradient norm':>22}  status"]
+    """Return the results as text, one line per arm."""
+    lines = [f"{'arm':52} {'test accuracy':>15}   layer 1's gradient norm   status"]
     for arm in record["arms"]:
-        accuracy, first = arm["test_accuracy"][-1], total_norm(arm)[0]
-        spread = (max(accuracy) - min(accuracy)) / 2
+        accuracy, (first, *_) = arm["test_accuracy"][-1], total_norms(arm)
         lines.append(
-            f"{arm['name']:58}{mean(accuracy):9.2%} +-{spread:5.2%}  {mean(first[0]):9.2e} -> {mean(first[-1]):8.2e}  "
+            f"{arm['name']:52} {mean(accuracy):6.2%} +- {(max(accuracy) - min(accuracy)) / 2:5.2%}"
+            f"   {mean(first[0]):9.2e} -> {mean(first[-1]):9.2e}   "
             + ", ".join(f"{arm['status'].count(status)} {status}" for status in sorted(set(arm["status"])))
         )
     return "\n".join(lines)
 
 
 def main(settings):
-    settings = command.small(settings)
-    from common import runs
+    """Train what is missing, write the record, draw from it."""
+    from common import plots, runs
 
-    def target(what):
+    settings = command.small(settings)
+
+    def record_path(what):
         return command.folder(settings, what == "stand-in") / "ex2a.json"
 
     if settings.plot_only:
-        path = target("stand-in" if settings.stand_in else "real")
+        path = record_path("stand-in" if settings.stand_in else "")
     else:
-        path, record = experiment(settings, target)
+        record, path = experiment(settings, record_path)
         runs.write_record(path, record)
     record = runs.read_record(path)
     for name, made in figures(record):
         with runs.atomic(path.with_name(name)) as file:
-            from common import plots
-
             plots.save(made, file)
-    print(table(record))
-    print(f"{path} and {path.parent}{os.sep}ex2a_*.png")
+    print(f"{table(record)}\n{path} and its ex2a_*.png are written")
 
 
 if __name__ == "__main__":

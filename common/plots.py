@@ -1,9 +1,12 @@
 """The figure style, and the few kinds of axes that the figures are made of. No pyplot, no global state."""
 
+import io
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image
 
 STYLE = {
     "font.size": 9,
@@ -15,6 +18,7 @@ STYLE = {
     "grid.color": "0.9",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
+    "axes.xmargin": 0.02,
     "lines.linewidth": 1.6,
     "figure.dpi": 150,
 }
@@ -26,7 +30,7 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1))
 def figure(title, panels=1, height=3.4, note=None, sharey=True):
     """Return a Figure and its list of axes, side by side; `title` states the finding, `note` what is shown."""
     with matplotlib.rc_context(STYLE):
-        made = Figure(figsize=(5.6 if panels == 1 else 8.4, height), layout="constrained")
+        made = Figure(figsize=(5.6 if panels == 1 else 7.4, height), layout="constrained")
         axes = made.subplots(1, panels, sharey=sharey, squeeze=False)[0]
         made.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
         if note:
@@ -53,12 +57,13 @@ def curve(axes, x, values, label, number):
     return line
 
 
-def accuracy(axes, top=1.0):
-    """Make these axes of test accuracy over epochs, with the level of chance."""
-    axes.set(xlabel="epoch", ylabel="test accuracy", ylim=(0, top))
+def accuracy(axes, name="test accuracy", bottom=0.0):
+    """Finish axes of the accuracy `name` over epochs: percent, the level of chance, labels at the line ends."""
+    axes.set(xlabel="epoch", ylabel=name, ylim=(bottom, 1))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
-    axes.margins(x=0.02)
+    end_labels(axes)
 
 
 def limits(groups):
@@ -71,19 +76,21 @@ def limits(groups):
     return 10.0 ** (np.floor(np.log10(positive.min())) - zeros), 10.0 ** np.ceil(np.log10(positive.max())), zeros
 
 
-def norms(axes, floor, ceiling, zeros):
-    """Make these log axes of gradient norms over epochs; zeros lie on a marked floor instead of vanishing."""
+def norms(axes, floor, ceiling, zeros, heading=""):
+    """Finish log axes of gradient norms over epochs; zeros lie on a marked floor instead of vanishing."""
     axes.set(xlabel="epoch (0: before training)", yscale="log", ylim=(floor / (2 if zeros else 1), ceiling))
-    axes.margins(x=0.02)
+    axes.set_title(heading, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if zeros:
         axes.axhline(floor, color="0.5", linewidth=0.8)
         axes.annotate("0", (0, floor), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points")
         for line in axes.get_lines():
             line.set_ydata(np.maximum(line.get_ydata(), floor))
+    end_labels(axes)
 
 
 def end_labels(axes, size=8):
-    """Write each curve's label behind its end, pushed apart where two would overlap; return the axes."""
+    """Write each curve's label behind its end, pushed apart where two would overlap."""
     lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     transform = axes.transScale + axes.transLimits  # data -> fraction of the axes
     ends = []
@@ -112,10 +119,27 @@ def end_labels(axes, size=8):
             fontsize=size,
             color=line.get_color(),
         )
-    return axes
 
 
 def save(made, file):
-    """Write the figure as PNG into an open binary file: the same bytes for the same versions."""
+    """Write the figure as PNG into an open binary file: the same bytes for the same versions, few of them."""
+    drawn = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        made.savefig(file, format="png", metadata={"Software": None})
+        made.savefig(drawn, format="png")
+    # A palette takes a third of the bytes and no visible colour.
+    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+
+
+def marks(axes, x, y, failed, label, number):
+    """Draw one mark per point in the shape and colour of `number`, and a cross where it failed."""
+    done = [(a, b) for a, b, bad in zip(x, y, failed) if not bad]
+    lost = [(a, b) for a, b, bad in zip(x, y, failed) if bad]
+    axes.plot(*zip(*done or [(np.nan, np.nan)]), "osD^v"[number], color=COLOURS[number], label=label)
+    axes.plot(*zip(*lost or [(np.nan, np.nan)]), "x", color=COLOURS[number], markersize=7, markeredgewidth=2)
+
+
+def rates(axes, name):
+    """Make these axes of an accuracy, `name`, against the learning rate, with the level of chance."""
+    axes.set(xlabel="learning rate", ylabel=name, xscale="log", ylim=(0, 1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))

@@ -132,16 +132,27 @@ def _plain(value, key=None):
 
 
 def read_record(path):
-    """Read a record; raises OSError where there is none or it is not one."""
+    """Read a record, with nan for each null in a list; raises OSError where there is none or it is not one."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OSError(f"there is no record {path}. Run without --plot-only first") from None
     except ValueError:
-        raise OSError(f"{path} is not a record (damaged?). Remove it and run again") from None
-    if record.get("schema", 0) != SCHEMA:
+        record = None
+    if not isinstance(record, dict):
+        raise OSError(f"{path} is not a record (damaged?). Remove it and run again")
+    if record.get("schema") != SCHEMA:
         raise OSError(f"{path} has schema {record.get('schema')}, this version reads {SCHEMA}. Remove it and run again")
-    return record
+    return _with_nan(record)
+
+
+def _with_nan(value):
+    """Undo what _plain did to numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _with_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [math.nan if entry is None else _with_nan(entry) for entry in value]
+    return value
 
 
 def check_target(path, what):

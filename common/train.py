@@ -69,3 +69,16 @@ def statuses(row, classes):
         "non-finite" if not (finite and math.isfinite(loss)) else "collapsed" if answered == 1 or loss >= math.log(classes) else "ok"
         for loss, answered, finite in zip(row["train_loss"], row["answered"], row["finite"])
     ]
+
+
+class Unsaved:
+    """A run that is kept in memory only; what fit() needs of a run."""
+
+    def __init__(self):
+        self.rows = []
+
+    def restore(self, model, optimizer):
+        """Start from the weights as they are."""
+
+    def append(self, row, model, optimizer):
+        self.rows.append(row)

@@ -1,0 +1,228 @@
+"""Exercise 2a as shipped: the script, its record, its figures, and the committed results."""
+
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import ex2a_vanishing as ex2a
+from common import plots, runs
+
+VOLATILE = "seconds", "versions", "machine"
+
+
+def run(root, *arguments, **options):
+    command = [sys.executable, str(root / "ex2a_vanishing.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def results(folder):
+    record = json.loads((folder / "ex2a.json").read_text())
+    return {key: value for key, value in record.items() if key not in VOLATILE}
+
+
+@pytest.fixture(scope="module")
+def quick(root, tmp_path_factory):
+    """The folder that `--quick` fills; the runs lie beside it."""
+    folder = tmp_path_factory.mktemp("quick")
+    done = run(root, "--quick", "--out", folder / "out", "--runs", folder / "runs")
+    assert done.returncode == 0, done.stderr
+    assert all(arm.name in done.stdout for arm in ex2a.ARMS)
+    return folder
+
+
+def test_the_record_has_every_arm_in_full(quick):
+    record = runs.read_record(quick / "out/ex2a.json")
+    assert [arm["name"] for arm in record["arms"]] == [arm.name for arm in ex2a.ARMS] and len(ex2a.ARMS) == 17
+    epochs, seeds = 2, 2
+    assert record["data"] == "stand-in"
+    assert (record["settings"]["epochs"], record["settings"]["seeds"]) == (epochs, seeds)
+    assert {"batch_size": 64, "lr": 0.005, "momentum": 0}.items() <= record["settings"].items()
+    for arm in record["arms"]:
+        layers = len(arm["hidden"]) + 1
+        assert np.shape(arm["test_accuracy"]) == (epochs, seeds)
+        assert all(0 <= accuracy <= 1 for accuracy in np.ravel(arm["test_accuracy"]))
+        for kind in ("weights", "biases", "signal"):
+            assert np.shape(arm["gradient_norm"][kind]) == (layers, epochs, seeds)
+            assert np.shape(arm["initial"][kind]) == (layers, seeds)
+        assert np.shape(arm["layer_variance"]) == (layers, seeds) and len(arm["predicted"]["signal"]) == layers
+        assert set(arm["status"]) <= {"ok", "collapsed", "non-finite"} and len(arm["status"]) == seeds
+    assert [entry["init"] for entry in record["search"]] == [arm.init for arm in ex2a.CANDIDATES]
+    assert len(record["depth"]) == len(ex2a.DEPTHS) * len(ex2a.DEPTH_ARMS)
+
+
+def test_epoch_zero_is_before_training(quick):
+    """The same network measured before training on the same batch, whatever the arms beside it."""
+    record = runs.read_record(quick / "out/ex2a.json")
+    deepest = {arm["init"]: arm for arm in ex2a.pick(record, "sigmoid") if len(arm["hidden"]) == 4}["default"]
+    assert deepest["initial"]["weights"] != [layer[0] for layer in deepest["gradient_norm"]["weights"]]
+    totals = ex2a.total_norms(deepest)
+    assert np.shape(totals) == (5, 3, 2)
+    assert totals[0][0][1] == pytest.approx(math.hypot(*(deepest["initial"][k][0][1] for k in ("weights", "biases"))))
+    assert totals[4][2][0] == pytest.approx(
+        math.hypot(*(deepest["gradient_norm"][k][4][1][0] for k in ("weights", "biases")))
+    )
+
+
+def test_a_finished_experiment_started_again_trains_nothing_and_gives_the_same_record(root, quick):
+    before = results(quick / "out")
+    states = {path: path.stat().st_mtime_ns for path in (quick / "runs").glob("*.pt")}
+    assert run(root, "--quick", "--out", quick / "out", "--runs", quick / "runs").returncode == 0
+    assert results(quick / "out") == before
+    assert {path: path.stat().st_mtime_ns for path in (quick / "runs").glob("*.pt")} == states and states
+
+
+def test_plot_only_redraws_the_same_bytes_without_torch(root, quick):
+    pictures = {path: path.read_bytes() for path in (quick / "out").glob("*.png")}
+    assert len(pictures) == 14 and max(map(len, pictures.values())) < 80_000
+    for path in pictures:
+        path.unlink()
+    code = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
+    script = [str(root / "ex2a_vanishing.py"), "--plot-only", "--out", str(quick / "out")]
+    done = subprocess.run([sys.executable, "-c", code, *script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in (quick / "out").glob("*.png")} == pictures
+
+
+def test_the_drawn_lines_equal_the_record(quick):
+    record = runs.read_record(quick / "out/ex2a.json")
+    drawn = dict(ex2a.figures(record))
+    (axes,) = drawn["ex2a_accuracy_relu.png"].axes
+    for line, arm in zip(labelled(axes), ex2a.pick(record, "relu"), strict=True):
+        assert list(line.get_xdata()) == [1, 2]
+        assert line.get_ydata() == pytest.approx([sum(row) / 2 for row in arm["test_accuracy"]])
+    for arm in ex2a.pick(record, "sigmoid"):
+        (axes,) = drawn[f"ex2a_norms_sigmoid_{'-'.join(map(str, arm['hidden']))}.png"].axes
+        assert axes.get_yscale() == "log"
+        for line, layer in zip(labelled(axes), ex2a.total_norms(arm), strict=True):
+            assert list(line.get_xdata()) == [0, 1, 2]
+            assert line.get_ydata() == pytest.approx([sum(row) / 2 for row in layer])
+    ranges = {
+        drawn[f"ex2a_norms_{activation}_{widths}.png"].axes[0].get_ylim()
+        for activation in ("sigmoid",)
+        for widths in ("50", "50-30", "50-30-30", "50-30-30-30")
+    }
+    assert len(ranges) == 1  # the same vertical range within an activation
+
+
+def labelled(axes):
+    return [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+
+
+def test_zeros_are_drawn_on_a_marked_floor():
+    made, (axes,) = plots.figure("title")
+    values = [[1e-3, 1e-3], [0.0, 0.0], [1e-5, 1e-5]]
+    plots.curve(axes, range(3), values, "layer 1", 0)
+    floor, ceiling, zeros = plots.limits([[values]])
+    plots.norms(axes, floor, ceiling, zeros)
+    assert zeros and floor < 1e-5 and axes.get_ylim()[0] < floor
+    assert list(labelled(axes)[0].get_ydata()) == [1e-3, floor, 1e-5]
+    assert [text.get_text() for text in axes.texts if text.xy == (0, floor)] == ["0"]
+    plots.save(made, io.BytesIO())
+
+
+def test_a_diverged_arm_is_drawn_and_tabled(quick):
+    record = runs.read_record(quick / "out/ex2a.json")
+    arm = record["arms"][4]
+    arm["gradient_norm"]["weights"] = [[[math.nan] * 2] * 2 for _ in arm["gradient_norm"]["weights"]]
+    arm["status"] = ["non-finite"] * 2
+    assert "2 non-finite" in ex2a.table(record)
+    for _, made in ex2a.figures(record):
+        plots.save(made, io.BytesIO())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_experiment_goes_on_to_the_same_record(root, quick, tmp_path, ending, code):
+    """Stop the real script once some runs are finished and one is under way; then the same command again."""
+    command = ["--quick", "--out", tmp_path / "out", "--runs", tmp_path / "runs"]
+    process = subprocess.Popen(
+        [sys.executable, str(root / "ex2a_vanishing.py"), *map(str, command)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "runs").glob("*.pt"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(ending)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code and "Traceback" not in errors
+    assert not (tmp_path / "out/ex2a.json").exists()
+    assert run(root, *command).returncode == 0
+    assert results(tmp_path / "out") == results(quick / "out")
+    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]  # no partial file
+
+
+def test_usage_and_help_answer_at_once(root):
+    began = time.monotonic()
+    for arguments, code in ((["--help"], 0), (["--epochs", "0"], 2)):
+        assert run(root, *arguments).returncode == code
+    assert time.monotonic() - began < 4  # torch alone takes longer than that to import twice on a busy machine
+
+
+@pytest.mark.parametrize(
+    "arguments, code, pattern",
+    [
+        (["--epochs", "0"], 2, "--epochs: must be a whole number from 1 to 10000"),
+        (["--epochs", "2.5"], 2, "--epochs: must be a whole number from 1 to 10000"),
+        (["--epoch", "3"], 2, "--epochs"),
+        (["--seeds", "x"], 2, "--seeds: must be a whole number"),
+        (["--device", "foo"], 2, "must be auto, cpu, cuda, cuda:N or mps"),
+        (["--device", "cuda:9"], 1, "--device cpu"),
+        (["--plot-only"], 1, "without --plot-only"),
+        (["--quick", "--runs", "{file}"], 1, "{file}"),
+        (["--quick", "--out", "{file}"], 1, "{file}"),
+        (["--data", "{file}"], 1, "{file}"),
+    ],
+)
+def test_bad_input_is_one_clear_message(root, tmp_path, arguments, code, pattern):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    arguments = [argument.format(file=file) for argument in arguments]
+    if "--out" not in arguments:
+        arguments += ["--out", tmp_path / "out"]
+    done = run(root, *arguments, env=os.environ | {"COLUMNS": "200"})
+    assert done.returncode == code and pattern.format(file=file) in done.stderr and "Traceback" not in done.stderr
+    assert code == 2 or done.stderr.count("\n") == 1
+    assert file.read_text() == "mine" and not (tmp_path / "out/ex2a.json").exists()
+
+
+# The committed results.
+
+
+@pytest.fixture(scope="module")
+def committed(root):
+    return runs.read_record(root / "figures/ex2a.json")
+
+
+def test_the_committed_record_is_the_experiment_of_the_sheet(committed):
+    assert committed["data"] == "Fashion-MNIST"
+    settings = {"epochs": 20, "seeds": 5, "batch_size": 64, "lr": 0.005, "train_images": 60000, "test_images": 10000}
+    assert settings.items() <= committed["settings"].items()
+    assert [arm["name"] for arm in committed["arms"]] == [arm.name for arm in ex2a.ARMS]
+    for arm in committed["arms"]:
+        assert np.shape(arm["test_accuracy"]) == (20, 5)
+        assert all((accuracy * 10000) == pytest.approx(round(accuracy * 10000)) for accuracy in arm["test_accuracy"][-1])
+
+
+def test_the_rescue_was_chosen_on_held_out_images(committed):
+    means = {entry["init"]: np.mean(entry["held_out_accuracy"]) for entry in committed["search"]}
+    assert max(means, key=means.get) == ex2a.RESCUE
+
+
+def test_the_rescue_brings_the_deepest_sigmoid_net_from_chance_to_84_percent(committed):
+    default = [arm for arm in ex2a.pick(committed, "sigmoid") if tuple(arm["hidden"]) == ex2a.DEEPEST][0]
+    (rescue,) = ex2a.pick(committed, "sigmoid", ex2a.RESCUE)
+    assert set(default["test_accuracy"][-1]) == {0.1} and set(default["status"]) == {"collapsed"}
+    assert min(rescue["test_accuracy"][-1]) >= 0.84
+
+
+def test_the_committed_figures_are_those_of_the_record(root, committed):
+    drawn = {name for name, _ in ex2a.figures(committed)}
+    assert drawn == {path.name for path in (root / "figures").glob("ex2a_*.png")}
+    assert all(path.stat().st_size < 80_000 for path in (root / "figures").glob("*.png"))
