@@ -1,0 +1,130 @@
+"""Exercise 1a. Where do SGD, AdaGrad, RMSProp and Adam take one sigmoid neuron in three steps?
+
+    python -m theory.walks          print every value of every step and draw theory/walks.png
+
+The tables are those of theory/1a_adaptive_learning_rates.md, computed in double precision by the loop that the text
+describes, for w_x and w_y separately; that the two walk as mirror images is a result here, not an assumption.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from common import plots, runs
+
+X, Y, TARGET = 1.0, -1.0, 1.0  # the two inputs and the target
+START = (-1.0, 1.0)  # w_x, w_y
+STEP_SIZE, DELTA = 1.0, 1e-8  # the sheet's epsilon and delta
+RHO, RHO_1, RHO_2 = 0.9, 0.9, 0.999  # decay rates of RMSProp and of Adam's first and second moment
+STEPS = 3
+
+
+def loss(w_x, w_y):
+    """Return the output o and the loss (t - o)^2 of the neuron."""
+    o = 1 / (1 + math.exp(-(w_x * X + w_y * Y)))
+    return o, (TARGET - o) ** 2
+
+
+def gradient(o):
+    """Return dL/dw_x and dL/dw_y for the output o (exercise 1a.1)."""
+    common = -2 * (TARGET - o) * o * (1 - o)
+    return common * X, common * Y
+
+
+# One rule per optimizer: from the gradient g, the number k of the step and the memory of one weight (empty before
+# the first step) to the update of that weight. What a rule keeps in its memory is what the table shows.
+
+
+def sgd(g, k, memory):
+    """Step against the gradient."""
+    return -STEP_SIZE * g
+
+
+def adagrad(g, k, memory):
+    """Divide by the root of the sum of all squared gradients (Goodfellow et al., algorithm 8.4)."""
+    memory["r"] = memory.get("r", 0.0) + g * g
+    return -STEP_SIZE / (DELTA + math.sqrt(memory["r"])) * g
+
+
+def rmsprop(g, k, memory):
+    """Divide by the root of a decaying mean of squares, delta inside the root (Goodfellow et al., algorithm 8.5)."""
+    memory["r"] = RHO * memory.get("r", 0.0) + (1 - RHO) * g * g
+    return -STEP_SIZE / math.sqrt(DELTA + memory["r"]) * g
+
+
+def rmsprop_outside(g, k, memory):
+    """Do the same with delta outside the root, as torch.optim.RMSprop does."""
+    memory["r"] = RHO * memory.get("r", 0.0) + (1 - RHO) * g * g
+    return -STEP_SIZE / (DELTA + math.sqrt(memory["r"])) * g
+
+
+def adam(g, k, memory):
+    """Divide the corrected mean by the root of the corrected mean square (Goodfellow et al., algorithm 8.7)."""
+    memory["s"] = RHO_1 * memory.get("s", 0.0) + (1 - RHO_1) * g
+    memory["r"] = RHO_2 * memory.get("r", 0.0) + (1 - RHO_2) * g * g
+    memory["s^"] = memory["s"] / (1 - RHO_1**k)
+    memory["r^"] = memory["r"] / (1 - RHO_2**k)
+    return -STEP_SIZE * memory["s^"] / (math.sqrt(memory["r^"]) + DELTA)
+
+
+RULES = {"SGD": sgd, "AdaGrad": adagrad, "RMSProp": rmsprop, "RMSProp, PyTorch": rmsprop_outside, "Adam": adam}
+
+
+def walk(rule, steps=STEPS):
+    """Return one dict per step: o, L, g_x, g_y, the memory of both weights, their updates dw and new values w."""
+    (w_x, w_y), memory_x, memory_y, rows = START, {}, {}, []
+    for k in range(1, steps + 1):
+        o, squared = loss(w_x, w_y)
+        g_x, g_y = gradient(o)
+        dw_x, dw_y = rule(g_x, k, memory_x), rule(g_y, k, memory_y)
+        w_x, w_y = w_x + dw_x, w_y + dw_y
+        kept = {f"{key}_{weight}": m[key] for key in memory_x for weight, m in (("x", memory_x), ("y", memory_y))}
+        row = {"o": o, "L": squared, "g_x": g_x, "g_y": g_y, **kept}
+        rows.append(row | {"dw_x": dw_x, "dw_y": dw_y, "w_x": w_x, "w_y": w_y})
+    return rows
+
+
+def table(rows):
+    """Lay the values of a walk out as lines of text, one quantity each, with eight significant digits."""
+    return "\n".join(f"{name:>6}" + "".join(f"{row[name]:#16.8g}" for row in rows) for name in rows[0])
+
+
+def draw(path):
+    """Draw the walks as hops along the curve of the loss over w = w_x, with w_y = -w."""
+    first = {name: walk(rule, 1)[0]["dw_x"] for name, rule in RULES.items()}
+    made, (axes,) = plots.figure(
+        "First step: SGD {SGD:.2f}, AdaGrad and Adam {Adam:.2f}, RMSProp {RMSProp:.2f}".format(**first),
+        note="three steps of size 1 from w = -1 along w_x = w, w_y = -w; numbers: w after the third step",
+    )
+    curve = np.linspace(-1.6, 2.75, 300)
+    axes.plot(curve, [loss(w, -w)[1] for w in curve], color="0.75", linewidth=3)
+    looks = {  # how far each hop bows out from the curve, as a part of its length; where the name is written
+        "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
+        "AdaGrad": ((0.22, 0.35, 0.35), (-0.74, 0.06)),
+        "RMSProp": ((-0.42, -0.42, -0.42), (1.15, 0.72)),
+        "Adam": ((0.55, -0.4, -0.4), (0.64, 0.27)),
+    }
+    for colour, (name, (bows, label)) in zip(plots.COLOURS, looks.items()):
+        walked = [START[0]] + [row["w_x"] for row in walk(RULES[name])]
+        places = [(w, loss(w, -w)[1]) for w in walked]
+        for start, end, bow in zip(places, places[1:], bows):
+            bent = {"connectionstyle": f"arc3,rad={bow}", "shrinkA": 2, "shrinkB": 2}
+            axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, **bent})
+        axes.plot(*zip(*places[1:]), "o", color=colour, markersize=4.5)
+        axes.text(*label, f"{name} {walked[-1]:.2f}", color=colour, fontsize=9)
+    axes.plot(*places[0], "o", color="black", markersize=5)
+    axes.set(xlabel="w", ylabel="loss  (t - o)²", xlim=(-1.6, 2.75), ylim=(-0.07, 1.0))
+    with runs.atomic(path) as file:
+        plots.save(made, file)
+
+
+def main():
+    """Print every value of every step, then draw the figure."""
+    for name, rule in RULES.items():
+        print(f"{name}\n{table(walk(rule))}\n")
+    draw(Path(__file__).with_name("walks.png"))
+
+
+if __name__ == "__main__":
+    main()
