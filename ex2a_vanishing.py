@@ -11,7 +11,6 @@ gradient norms of the epoch's last batch. Written: figures/ex2a.json, and figure
 The theory under test: theory/1b_unstable_gradients.md.
 """
 
-import math
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -77,12 +76,12 @@ def prepare(arms, seeds, images):
 
 
 def predict(arm, layers, mine, at_output):
-    """Return the signal norm of each layer that theory/1b derives from the output layer's, [layer]."""
+    """Return the signal norm of each layer, [layer], that theory/1b derives from the output layer's, [seed]."""
     from common import theory
 
     weights = [layer.weight.detach()[mine].cpu().double().numpy() for layer in layers]
     biases = [layer.bias.detach()[mine].cpu().double().numpy() for layer in layers]
-    return theory.signal(theory.predict_net(weights, biases, arm.activation).factor, at_output).tolist()
+    return theory.signal(theory.predict_net(weights, biases, arm.activation).factor, sum(at_output) / len(at_output)).tolist()
 
 
 def train(arms, settings, images, scored, run):
@@ -93,7 +92,7 @@ def train(arms, settings, images, scored, run):
 
     model, layers, initial = prepare(arms, settings.seeds, images)
     parts = [slice(i * settings.seeds, (i + 1) * settings.seeds) for i in range(len(arms))]
-    predicted = [predict(arm, layers, mine, mean(initial["signal"][-1][mine])) for arm, mine in zip(arms, parts)]
+    predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(arms, parts)]
 
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
     batches = partial(data.Batches, images, BATCH_SIZE, ORDER_SEED)
@@ -127,10 +126,13 @@ def by_depth(settings, images):
     entries = []
     for hidden_layers in DEPTHS:
         for activation, init in DEPTH_ARMS:
-            _, (first, *_), initial = prepare([Arm((30,) * hidden_layers, activation, init)], settings.seeds, images)
-            unmoved = (first.weight - LR * first.weight.grad == first.weight).double().mean((1, 2)).tolist()
-            entry = {"hidden_layers": hidden_layers, "activation": activation, "init": init}
-            entries.append(entry | {"initial": initial, "unmoved": unmoved})
+            arm = Arm((30,) * hidden_layers, activation, init)
+            _, layers, initial = prepare([arm], settings.seeds, images)
+            weight, signal = layers[0].weight, predict(arm, layers, slice(None), initial["signal"][-1])
+            entry = {"hidden_layers": hidden_layers, "activation": activation, "init": init, "initial": initial}
+            entry["predicted"] = {"signal": signal}
+            entry["unmoved"] = (weight - LR * weight.grad == weight).double().mean((1, 2)).tolist()
+            entries.append(entry)
     return entries
 
 
@@ -161,7 +163,6 @@ def experiment(settings, record_path):
             seconds += run.seconds
     versions, machine = command.versions_and_machine(device)
     order = [arm.name for arm in ARMS]
-    keep = "init", "status", "test_accuracy"
     record = {"schema": runs.SCHEMA, "exercise": "2a", "data": what, "settings": fixed, "seconds": seconds}
     record |= {"versions": versions, "machine": machine, "depth": by_depth(settings, images)}
     record["arms"] = sorted(entries["all"], key=lambda entry: order.index(entry["name"]))
@@ -172,107 +173,10 @@ def experiment(settings, record_path):
     return record, record_path(what)
 
 
-# What is drawn, from the record alone.
-
-
-def mean(values):
-    return sum(values) / len(values)
-
-
-def pick(record, activation, init="default"):
-    """The record's arms of this activation and initialisation, shallow ones first."""
-    return [arm for arm in record["arms"] if (arm["activation"], arm["init"]) == (activation, init)]
-
-
-def total_norms(arm):
-    """Gradient norm of all parameters of each layer, [layer][epoch][seed]; epoch 0 is before training."""
-    both = ([arm["initial"][kind], arm["gradient_norm"][kind]] for kind in ("weights", "biases"))
-    weights, biases = ([[first, *later] for first, later in zip(*pair)] for pair in both)
-    return [[[math.hypot(*pair) for pair in zip(*row)] for row in zip(*layer)] for layer in zip(weights, biases)]
-
-
-def draw_accuracy(record, title, curves):
-    """Draw the test accuracy of some (label, arm) pairs."""
-    from common import plots
-
-    made, (axes,) = plots.figure(title, note=plots.caption(record))
-    for number, (label, arm) in enumerate(curves):
-        plots.curve(axes, range(1, len(arm["test_accuracy"]) + 1), arm["test_accuracy"], label, number)
-    plots.accuracy(axes)
-    return made
-
-
-def draw_norms(record, title, panels, like):
-    """Draw each layer's gradient norm, one panel per (heading, arm); arms `like` share the vertical range."""
-    from common import plots
-
-    made, each = plots.figure(title, len(panels), note=plots.caption(record))
-    limits = plots.limits([total_norms(arm) for arm in like])
-    for axes, (heading, arm) in zip(each, panels):
-        for number, values in enumerate(total_norms(arm)):
-            label = f"layer {number + 1}" if number < len(arm["hidden"]) else "output layer"
-            plots.curve(axes, range(len(values)), values, label, number)
-        plots.norms(axes, *limits, heading)
-    each[0].set_ylabel("gradient norm of the layer")
-    return made
-
-
-def figures(record):
-    """Yield (file name, Figure) of every figure of exercise 2a."""
-
-    def final(arm):
-        return f"{mean(arm['test_accuracy'][-1]):.1%}"
-
-    def ratio(arm):
-        first, *_, last = (mean(layer[-1]) for layer in total_norms(arm))
-        return f"{first / last:.2g}" if last else "0/0"
-
-    def widths(arm):
-        return "(" + ", ".join(map(str, arm["hidden"])) + ("," if len(arm["hidden"]) == 1 else "") + ")"
-
-    for activation, name in (("sigmoid", "Sigmoid"), ("relu", "ReLU")):
-        arms = pick(record, activation)
-        title = f"{name}: {final(arms[0])} with one hidden layer, {final(arms[-1])} with four"
-        yield f"ex2a_accuracy_{activation}.png", draw_accuracy(record, title, [(widths(arm), arm) for arm in arms])
-        for arm in arms:
-            title = f"{name} {widths(arm)}: layer 1 ends with {ratio(arm)} times the output layer's gradient"
-            file = f"ex2a_norms_{activation}_{'-'.join(map(str, arm['hidden']))}.png"
-            yield file, draw_norms(record, title, [("", arm)], like=arms)
-
-    default, xavier = pick(record, "sigmoid")[2:], pick(record, "sigmoid", "xavier_normal")
-    curves = [(f"{arm['init'].replace('_', ' ')} {widths(arm)}", arm) for arm in (*default, *xavier)]
-    title = f"Xavier on {widths(xavier[-1])}: {final(xavier[-1])}, where the default gives {final(default[-1])}"
-    yield "ex2a_accuracy_xavier.png", draw_accuracy(record, title, curves)
-    title = f"Xavier: layer 1 ends with {ratio(xavier[0])} and {ratio(xavier[1])} times the output layer's gradient"
-    panels = [(f"xavier normal {widths(arm)}", arm) for arm in xavier]
-    yield "ex2a_norms_xavier.png", draw_norms(record, title, panels, like=pick(record, "sigmoid") + xavier)
-
-    inits = [arm for arm in record["arms"] if (tuple(arm["hidden"]), arm["activation"]) == (DEEPEST, "sigmoid")]
-    default, rescue = inits[0], pick(record, "sigmoid", RESCUE)[0]
-    title = f"Initialisation takes sigmoid {widths(default)} from {final(default)} to {final(rescue)}"
-    curves = [(arm["init"].replace("_", " "), arm) for arm in inits]
-    yield "ex2a_accuracy_inits.png", draw_accuracy(record, title, curves)
-    title = f"Layer 1 ends with {ratio(default)} times the output layer's gradient by default, {ratio(rescue)} rescued"
-    panels = [(arm["init"].replace("_", " "), arm) for arm in (default, rescue)]
-    yield "ex2a_norms_rescue.png", draw_norms(record, title, panels, like=[default, rescue])
-
-
-def table(record):
-    """Return the results as text, one line per arm."""
-    lines = [f"{'arm':52} {'test accuracy':>15}   layer 1's gradient norm   status"]
-    for arm in record["arms"]:
-        accuracy, (first, *_) = arm["test_accuracy"][-1], total_norms(arm)
-        lines.append(
-            f"{arm['name']:52} {mean(accuracy):6.2%} +- {(max(accuracy) - min(accuracy)) / 2:5.2%}"
-            f"   {mean(first[0]):9.2e} -> {mean(first[-1]):9.2e}   "
-            + ", ".join(f"{arm['status'].count(status)} {status}" for status in sorted(set(arm["status"])))
-        )
-    return "\n".join(lines)
-
-
 def main(settings):
     """Train what is missing, write the record, draw from it."""
     from common import plots, runs
+    from figures import ex2a
 
     settings = command.small(settings)
 
@@ -285,10 +189,10 @@ def main(settings):
         record, path = experiment(settings, record_path)
         runs.write_record(path, record)
     record = runs.read_record(path)
-    for name, made in figures(record):
+    for name, made in ex2a.figures(record):
         with runs.atomic(path.with_name(name)) as file:
             plots.save(made, file)
-    print(f"{table(record)}\n{path} and its ex2a_*.png are written")
+    print(f"{ex2a.table(record)}\n{path} and its ex2a_*.png are written")
 
 
 if __name__ == "__main__":

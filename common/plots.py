@@ -1,6 +1,7 @@
 """The figure style, and the few kinds of axes that the figures are made of. No pyplot, no global state."""
 
 import io
+import textwrap
 
 import matplotlib
 import numpy as np
@@ -32,7 +33,8 @@ def figure(title, panels=1, height=3.4, note=None, sharey=True):
     with matplotlib.rc_context(STYLE):
         made = Figure(figsize=(5.6 if panels == 1 else 7.4, height), layout="constrained")
         axes = made.subplots(1, panels, sharey=sharey, squeeze=False)[0]
-        made.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+        lines = textwrap.fill(title, 62 if panels == 1 else 84)
+        made.suptitle(lines, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
         if note:
             made.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color="0.35")
     return made, list(axes)
@@ -43,6 +45,29 @@ def caption(record):
     data = "GENERATED DATA (stand-in)" if record["data"] == "stand-in" else record["data"]
     seeds = record["settings"]["seeds"]
     return f"{data}; line: mean of {seeds} seeds, band: smallest to largest" if seeds > 1 else f"{data}, one seed"
+
+
+def draw(title, panels, finish, note, sharey=True, marker=""):
+    """Return a Figure with one panel per (heading, curves) pair, each finished by finish(axes).
+
+    curves: (label, x, values) triples. values [x][seed] were measured; values [x] are theory and drawn thin and
+    dashed: in grey, or without a label in the colour of the measured curve before them.
+    """
+    made, each = figure(title, len(panels), note=note, sharey=sharey)
+    for axes, (heading, curves) in zip(each, panels):
+        number, greys = -1, iter(("0.2", "0.6"))
+        for label, x, values in curves:
+            if np.ndim(values) == 2:
+                number += 1
+                curve(axes, x, values, label, number).set_marker(marker)
+            else:
+                colour = next(greys) if label else COLOURS[number]
+                axes.plot(x, values, color=colour, linestyle="--", linewidth=1, label=label or "_theory")
+        axes.set_title(heading, fontsize=9)
+        finish(axes)
+        if axes is not each[0] and sharey:
+            axes.set_ylabel("")
+    return made
 
 
 def curve(axes, x, values, label, number):
@@ -76,16 +101,43 @@ def limits(groups):
     return 10.0 ** (np.floor(np.log10(positive.min())) - zeros), 10.0 ** np.ceil(np.log10(positive.max())), zeros
 
 
-def norms(axes, floor, ceiling, zeros, heading=""):
-    """Finish log axes of gradient norms over epochs; zeros lie on a marked floor instead of vanishing."""
-    axes.set(xlabel="epoch (0: before training)", yscale="log", ylim=(floor / (2 if zeros else 1), ceiling))
-    axes.set_title(heading, fontsize=9)
+def norms(groups):
+    """Return the function that finishes log axes of norms over epochs, all with the range that holds `groups`.
+
+    Zeros, which a log axis would drop, are drawn on a marked floor.
+    """
+    floor, ceiling, zeros = limits(groups)
+
+    def finish(axes):
+        axes.set(xlabel="epoch (0: before training)", ylabel="gradient norm of the layer", yscale="log")
+        axes.set_ylim(floor / (2 if zeros else 1), ceiling)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if zeros:
+            axes.axhline(floor, color="0.5", linewidth=0.8)
+            axes.annotate("0", (0, floor), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points")
+            for line in axes.get_lines():
+                line.set_ydata(np.maximum(line.get_ydata(), floor))
+        end_labels(axes)
+
+    return finish
+
+
+def per_layer(name):
+    """Return the function that finishes log axes of the quantity `name` over the layers."""
+
+    def finish(axes):
+        axes.set(xlabel="layer", ylabel=name, yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        end_labels(axes)
+
+    return finish
+
+
+def by_depth(axes):
+    """Finish axes over the number of hidden layers; log where the values span decades."""
+    values = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+    axes.set(xlabel="hidden layers", yscale="log" if values.min() > 0 else "linear")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if zeros:
-        axes.axhline(floor, color="0.5", linewidth=0.8)
-        axes.annotate("0", (0, floor), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points")
-        for line in axes.get_lines():
-            line.set_ydata(np.maximum(line.get_ydata(), floor))
     end_labels(axes)
 
 
@@ -134,8 +186,9 @@ def marks(axes, x, y, failed, label, number):
     """Draw one mark per point in the shape and colour of `number`, and a cross where it failed."""
     done = [(a, b) for a, b, bad in zip(x, y, failed) if not bad]
     lost = [(a, b) for a, b, bad in zip(x, y, failed) if bad]
-    axes.plot(*zip(*done or [(np.nan, np.nan)]), "osD^v"[number], color=COLOURS[number], label=label)
-    axes.plot(*zip(*lost or [(np.nan, np.nan)]), "x", color=COLOURS[number], markersize=7, markeredgewidth=2)
+    style = {"color": COLOURS[number], "linestyle": "", "clip_on": False, "zorder": 3}
+    axes.plot(*zip(*done or [(np.nan, np.nan)]), marker="osD^v"[number], label=label, **style)
+    axes.plot(*zip(*lost or [(np.nan, np.nan)]), marker="x", markersize=7, markeredgewidth=2, **style)
 
 
 def rates(axes, name):

@@ -2,8 +2,6 @@
 
 import torch
 
-from torch import nn
-
 KINDS = ("weights", "biases", "signal")
 
 
@@ -45,7 +43,7 @@ class GradientNorms:
 
 
 def _norm(gradient):
-    """Norm of each member's part; in float64, since squares of float32 vanish below 1e-22."""
+    """Norm of each member's part; in float64, where no square of a float32 vanishes."""
     return torch.linalg.vector_norm(gradient.detach().flatten(1), dim=1, dtype=torch.float64)
 
 

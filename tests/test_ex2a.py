@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pytest
 
-import ex2a_vanishing as ex2a
+import ex2a_vanishing as script
 from common import plots, runs
+from figures import ex2a
 
 VOLATILE = "seconds", "versions", "machine"
 
@@ -34,13 +35,13 @@ def quick(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("quick")
     done = run(root, "--quick", "--out", folder / "out", "--runs", folder / "runs")
     assert done.returncode == 0, done.stderr
-    assert all(arm.name in done.stdout for arm in ex2a.ARMS)
+    assert all(arm.name in done.stdout for arm in script.ARMS)
     return folder
 
 
 def test_the_record_has_every_arm_in_full(quick):
     record = runs.read_record(quick / "out/ex2a.json")
-    assert [arm["name"] for arm in record["arms"]] == [arm.name for arm in ex2a.ARMS] and len(ex2a.ARMS) == 17
+    assert [arm["name"] for arm in record["arms"]] == [arm.name for arm in script.ARMS] and len(script.ARMS) == 17
     epochs, seeds = 2, 2
     assert record["data"] == "stand-in"
     assert (record["settings"]["epochs"], record["settings"]["seeds"]) == (epochs, seeds)
@@ -54,14 +55,14 @@ def test_the_record_has_every_arm_in_full(quick):
             assert np.shape(arm["initial"][kind]) == (layers, seeds)
         assert np.shape(arm["layer_variance"]) == (layers, seeds) and len(arm["predicted"]["signal"]) == layers
         assert set(arm["status"]) <= {"ok", "collapsed", "non-finite"} and len(arm["status"]) == seeds
-    assert [entry["init"] for entry in record["search"]] == [arm.init for arm in ex2a.CANDIDATES]
-    assert len(record["depth"]) == len(ex2a.DEPTHS) * len(ex2a.DEPTH_ARMS)
+    assert [entry["init"] for entry in record["search"]] == [arm.init for arm in script.CANDIDATES]
+    assert len(record["depth"]) == len(script.DEPTHS) * len(script.DEPTH_ARMS)
 
 
 def test_epoch_zero_is_before_training(quick):
     """The same network measured before training on the same batch, whatever the arms beside it."""
     record = runs.read_record(quick / "out/ex2a.json")
-    deepest = {arm["init"]: arm for arm in ex2a.pick(record, "sigmoid") if len(arm["hidden"]) == 4}["default"]
+    deepest = ex2a.pick(record, "sigmoid", hidden=[50, 30, 30, 30])
     assert deepest["initial"]["weights"] != [layer[0] for layer in deepest["gradient_norm"]["weights"]]
     totals = ex2a.total_norms(deepest)
     assert np.shape(totals) == (5, 3, 2)
@@ -81,7 +82,7 @@ def test_a_finished_experiment_started_again_trains_nothing_and_gives_the_same_r
 
 def test_plot_only_redraws_the_same_bytes_without_torch(root, quick):
     pictures = {path: path.read_bytes() for path in (quick / "out").glob("*.png")}
-    assert len(pictures) == 14 and max(map(len, pictures.values())) < 80_000
+    assert len(pictures) == 23 and max(map(len, pictures.values())) < 80_000
     for path in pictures:
         path.unlink()
     code = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
@@ -116,16 +117,24 @@ def labelled(axes):
     return [line for line in axes.get_lines() if not line.get_label().startswith("_")]
 
 
+def test_nothing_runs_out_of_a_figure(quick):
+    """Titles, labels and notes lie within the picture; layout="constrained" does not see to titles."""
+    for name, made in ex2a.figures(runs.read_record(quick / "out/ex2a.json")):
+        plots.save(made, io.BytesIO())
+        texts = [*made.texts, made._suptitle, made._supxlabel, *(text for axes in made.axes for text in axes.texts)]
+        for text in texts:
+            box = text.get_window_extent().transformed(made.transFigure.inverted())
+            assert box.x0 > -0.005 and box.x1 < 1.005 and box.y0 > -0.005 and box.y1 < 1.005, (name, text.get_text())
+
+
 def test_zeros_are_drawn_on_a_marked_floor():
-    made, (axes,) = plots.figure("title")
     values = [[1e-3, 1e-3], [0.0, 0.0], [1e-5, 1e-5]]
-    plots.curve(axes, range(3), values, "layer 1", 0)
-    floor, ceiling, zeros = plots.limits([[values]])
-    plots.norms(axes, floor, ceiling, zeros)
-    assert zeros and floor < 1e-5 and axes.get_ylim()[0] < floor
-    assert list(labelled(axes)[0].get_ydata()) == [1e-3, floor, 1e-5]
+    made = plots.draw("title", [("", [("layer 1", range(3), values)])], plots.norms([[values]]), "note")
+    (axes,) = made.axes
+    (line,) = labelled(axes)
+    floor = line.get_ydata()[1]
+    assert 0 < floor < 1e-5 and list(line.get_ydata()) == [1e-3, floor, 1e-5] and axes.get_ylim()[0] < floor
     assert [text.get_text() for text in axes.texts if text.xy == (0, floor)] == ["0"]
-    plots.save(made, io.BytesIO())
 
 
 def test_a_diverged_arm_is_drawn_and_tabled(quick):
@@ -204,7 +213,7 @@ def test_the_committed_record_is_the_experiment_of_the_sheet(committed):
     assert committed["data"] == "Fashion-MNIST"
     settings = {"epochs": 20, "seeds": 5, "batch_size": 64, "lr": 0.005, "train_images": 60000, "test_images": 10000}
     assert settings.items() <= committed["settings"].items()
-    assert [arm["name"] for arm in committed["arms"]] == [arm.name for arm in ex2a.ARMS]
+    assert [arm["name"] for arm in committed["arms"]] == [arm.name for arm in script.ARMS]
     for arm in committed["arms"]:
         assert np.shape(arm["test_accuracy"]) == (20, 5)
         assert all((accuracy * 10000) == pytest.approx(round(accuracy * 10000)) for accuracy in arm["test_accuracy"][-1])
@@ -212,12 +221,12 @@ def test_the_committed_record_is_the_experiment_of_the_sheet(committed):
 
 def test_the_rescue_was_chosen_on_held_out_images(committed):
     means = {entry["init"]: np.mean(entry["held_out_accuracy"]) for entry in committed["search"]}
-    assert max(means, key=means.get) == ex2a.RESCUE
+    assert max(means, key=means.get) == script.RESCUE
 
 
 def test_the_rescue_brings_the_deepest_sigmoid_net_from_chance_to_84_percent(committed):
-    default = [arm for arm in ex2a.pick(committed, "sigmoid") if tuple(arm["hidden"]) == ex2a.DEEPEST][0]
-    (rescue,) = ex2a.pick(committed, "sigmoid", ex2a.RESCUE)
+    default = ex2a.pick(committed, "sigmoid", hidden=list(script.DEEPEST))
+    (rescue,) = ex2a.pick(committed, "sigmoid", script.RESCUE)
     assert set(default["test_accuracy"][-1]) == {0.1} and set(default["status"]) == {"collapsed"}
     assert min(rescue["test_accuracy"][-1]) >= 0.84
 

@@ -104,10 +104,10 @@ def test_the_signal_shrinks_at_least_by_a_quarter_of_the_spectral_norm(net):
             assert signal[number][m] <= 0.25 * spectral * signal[number + 1][m] * (1 + 1e-12)
 
 
-def test_the_signal_of_float32_does_not_vanish_before_its_entries_do():
-    """Entries near 1e-25 have squares below float32's smallest number; their norm is not 0."""
-    gradient = torch.full((1, 4, 4), 1e-25)
-    assert probes._norm(gradient).item() == pytest.approx(4e-25)
+def test_norms_are_taken_in_float64():
+    """Two entries of float32's smallest number: their norm, 1.41 of it, lies between two numbers of float32."""
+    tiny = torch.full((1, 2), 1e-45)
+    assert probes._norm(tiny).item() == pytest.approx(2**0.5 * tiny[0, 0].item(), rel=1e-12)
 
 
 def test_hooks_are_gone_and_nothing_has_changed(net):
