@@ -83,6 +83,7 @@ def test_records_are_strict_json_with_six_digits_and_one_line_per_arm(tmp_path):
     path = tmp_path / "record.json"
     arms = [{"name": "b", "x": [1 / 3, math.nan]}, {"name": "a", "lr": 0.0012345678901}]
     runs.write_record(path, {"schema": runs.SCHEMA, "arms": arms, "lr": 1 / 3})
+    assert os.listdir(tmp_path) == ["record.json"]
     text = path.read_text()
     assert "NaN" not in text and len([line for line in text.splitlines() if '"name"' in line]) == 2
     record = runs.read_record(path)
