@@ -4,6 +4,10 @@
     python ex2a_vanishing.py --quick    every arm on tiny generated data, seconds
     python ex2a_vanishing.py --plot-only
 
+Answer: they do. With PyTorch's default initialisation the test accuracy falls from 82.55 % with one hidden layer to
+10.00 % with four, where layer 1 gets 0.00041 times the output layer's signal. ReLU reaches 85.84 % with the same four;
+for the Sigmoid Xavier gives 26.80 %, and orthogonal weights of gain 6 with centred biases 86.79 %.
+
 Varied: depth, activation, initialisation; five seeds of each. Held fixed: SGD with learning rate 0.005 and no
 momentum, batch 64, 20 epochs, cross-entropy on standardised pixels, PyTorch's biases (unless a scheme says
 centred), one order of the batches for all. Measured: the test accuracy after every epoch, and per layer the

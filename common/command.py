@@ -107,13 +107,12 @@ def small(settings):
 def versions_and_machine(device):
     """Describe what a result may depend on besides the settings, for the record."""
     import platform
+    from importlib.metadata import version
 
-    import numpy
     import torch
-    import torchvision
 
-    versions = {"python": platform.python_version(), "numpy": numpy.__version__}
-    versions |= {"torch": torch.__version__, "torchvision": torchvision.__version__}
+    packages = "torch", "torchvision", "numpy", "matplotlib", "pillow"
+    versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     capability = torch.backends.cpu.get_cpu_capability()
     return versions, {"device": str(device), "name": name, "capability": capability, "threads": torch.get_num_threads()}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from documents import Document, every_digit_matters
 
+import ex2a_vanishing
 from common import runs
 from figures import ex2a
 from theory import walks
@@ -165,6 +166,23 @@ def check_readme(text):
     assert [name for name in re.findall(r"\bPython (3\.\d+) or newer", text)] == ["3.11"]
     page.given("3.11")
     assert page.unchecked() == []
+
+
+def check_script(text):
+    page = Document(text, "ex2a_vanishing.py")
+    one, four = arm(hidden=[50]), SCHEMES["default"]
+    page.says("falls from {} with one hidden layer to {} with four", accuracy(one), accuracy(four))
+    page.says("layer 1 gets {} times the output layer's signal", signal(four)[0])
+    page.says("ReLU reaches {} with the same four", accuracy(RELU))
+    page.says("Xavier gives {}, and orthogonal weights of gain {}", accuracy(SCHEMES["xavier_normal"]), 6)
+    page.says("with centred biases {}.", accuracy(RESCUE))
+    page.says("learning rate {} and no momentum", RECORD["settings"]["lr"])
+    page.says("batch {}, {} epochs", RECORD["settings"]["batch_size"], RECORD["settings"]["epochs"])
+    assert page.unchecked() == []
+
+
+def test_every_number_in_the_scripts_docstring():
+    every_digit_matters(check_script, ex2a_vanishing.__doc__)
 
 
 @pytest.mark.parametrize("file, check", [("figures/README.md", check_answers), ("README.md", check_readme)])
