@@ -1,0 +1,60 @@
+"""What the searches of exercise 2b find in the runs of a record: pure functions, without torch."""
+
+import numpy as np
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def arms(record):
+    """One dict per arm, its seeds side by side: "train", "test" (final, mean over seeds), "ok", curves [epoch][seed]."""
+    groups = {}
+    for run in record["runs"]:
+        groups.setdefault((run["optimizer"], run["lr"]), []).append(run)
+    return [
+        {
+            **{key: same[0][key] for key in ("optimizer", "lr", "searches")},
+            "status": [run["status"] for run in same],
+            "ok": all(run["status"] == "ok" for run in same),
+            "train": mean([run["final_train_accuracy"] for run in same]),
+            "test": mean([run["test_accuracy"][-1] for run in same]),
+            "curves": {key: list(zip(*(run[f"{key}_accuracy"] for run in same))) for key in ("test", "train")},
+        }
+        for same in groups.values()
+    ]
+
+
+def of(arms, search):
+    """The arms that belong to a search, the largest learning rate first."""
+    return sorted((arm for arm in arms if search in arm["searches"]), key=lambda arm: -arm["lr"])
+
+
+def ranked(arms):
+    """Order arms by final training accuracy, the best first and failed ones last; ties keep their order."""
+    return sorted(arms, key=lambda arm: (not arm["ok"], -arm["train"]))
+
+
+def best(arms, search):
+    """Return the arm that a search names, or None where every one failed or none is there."""
+    return next((arm for arm in ranked(of(arms, search)) if arm["ok"]), None)
+
+
+def best_of_random(adam, draws=5, n=40000):
+    """Estimate the distribution of the best final training accuracy among `draws` learning rates 10^-k, k from U[1, 5].
+
+    The response curve is linear in k between all measured rates, so nothing exceeds the best measured one; a
+    failed rate enters with the accuracy that it has. Returns (accuracy ascending, probability of each), by the
+    midpoint rule with n points: no random numbers.
+    """
+    known = sorted((-np.log10(arm["lr"]), arm["train"]) for arm in adam)
+    k = 1 + 4 * (np.arange(n) + 0.5) / n
+    accuracy = np.sort(np.interp(k, *zip(*known)))
+    return accuracy, np.diff((np.arange(n + 1) / n) ** draws)  # P(best <= i-th smallest) = (i/n)^draws
+
+
+def random_against_grid(arms):
+    """Return the grid's best accuracy, P(random search's best is higher), and its expected accuracy."""
+    accuracy, probability = best_of_random([arm for arm in arms if arm["optimizer"] == "adam"])
+    grid = best(arms, "grid")["train"]
+    return grid, float(probability[accuracy > grid + 1e-9].sum()), float(probability @ accuracy)
