@@ -38,8 +38,10 @@ class Arm:
 
 PARAMETERS = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out"  # those of the default method, turned towards us
 LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"  # what the logistic function needs
-BEYOND = "gain6_from_layer2_centred", "gain8_from_layer2_centred", *(
-    f"orthogonal{gain}_from_layer2_centred" for gain in (4, 6, 8)
+BEYOND = (
+    "gain6_from_layer2_centred",
+    "gain8_from_layer2_centred",
+    *(f"orthogonal{gain}_from_layer2_centred" for gain in (4, 6, 8)),
 )
 RESCUE = "orthogonal6_from_layer2_centred"  # the best of LADDER and BEYOND on held-out training images
 ARMS = (
@@ -67,13 +69,14 @@ def side_by_side(arms):
 
 def prepare(arms, seeds, images):
     """Build the model of these arms; return it, its linear layers and the norms on epoch 1's last batch."""
-    from common import data, models, probes, train as training
+    from common import models, probes, train as training
+    from common.batches import Batches
 
     members = [(arm.init, seed) for arm in arms for seed in range(seeds)]
     features = images.images[0].numel()
     model = models.mlp(arms[0].hidden, arms[0].activation, members, features).to(images.images.device)
     layers = list(model[1::2])
-    *_, (last, labels) = data.Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1)
+    *_, (last, labels) = Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1)
     with probes.GradientNorms(layers) as probe:
         training.forward_backward(model, last, labels)
     return model, layers, probe.norms
@@ -85,25 +88,27 @@ def predict(arm, layers, mine, at_output):
 
     weights = [layer.weight.detach()[mine].cpu().double().numpy() for layer in layers]
     biases = [layer.bias.detach()[mine].cpu().double().numpy() for layer in layers]
-    return theory.signal(theory.predict_net(weights, biases, arm.activation).factor, sum(at_output) / len(at_output)).tolist()
+    factor = theory.predict_net(weights, biases, arm.activation).factor
+    return theory.signal(factor, sum(at_output) / len(at_output)).tolist()
 
 
 def train(arms, settings, images, scored, run):
     """Train arms of one shape and activation on one Split, score them on another; return the record's entries."""
     import torch
 
-    from common import data, probes, train as training
+    from common import probes, train as training
+    from common.batches import Batches
 
     model, layers, initial = prepare(arms, settings.seeds, images)
     parts = [slice(i * settings.seeds, (i + 1) * settings.seeds) for i in range(len(arms))]
     predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(arms, parts)]
 
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-    batches = partial(data.Batches, images, BATCH_SIZE, ORDER_SEED)
-    measure = partial(training.evaluate, model, data.Batches(scored, 1000))
+    batches = partial(Batches, images, BATCH_SIZE, ORDER_SEED)
+    measure = partial(training.evaluate, model, Batches(scored, 1000))
     rows = training.fit(model, optimizer, settings.epochs, batches, measure, run, probes.GradientNorms(layers))
     status = training.statuses(rows[-1], classes=10)
-    variance = probes.output_variance(model, [*model[2::2], layers[-1]], data.Batches(scored, 1000))
+    variance = probes.output_variance(model, [*model[2::2], layers[-1]], Batches(scored, 1000))
 
     def entry(arm, mine, signal):
         def norms(kind):
@@ -146,6 +151,7 @@ def experiment(settings, record_path):
 
     device = command.device(settings.device)
     what, images, test = data.load("Fashion-MNIST", settings.data, settings.stand_in, settings.quick)
+    print(f"Training on {what}: {len(images)} images, tested on {len(test)}", flush=True)
     runs.check_target(record_path(what), what)
     images, test = images.to(device), test.to(device)
     held_out = min(HELD_OUT, len(images) // 10)

@@ -1,6 +1,8 @@
-"""Fashion-MNIST, CIFAR-10 and a generated stand-in as uint8 tensors in memory, and their batches."""
+"""Fashion-MNIST, CIFAR-10 and a generated stand-in, as uint8 tensors in memory."""
 
+import gzip
 import hashlib
+import os
 import socket
 import sys
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ CIFAR10 = {
     "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
     "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
 }
-PADDING = 4  # pixels on each side from which a crop is taken
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 
 
 class Missing(OSError):
@@ -78,6 +80,7 @@ def fashion_mnist(root):
     """
     from torchvision.datasets import FashionMNIST
 
+    _unpack_debian(Path(root))
     parts = _obtain(FashionMNIST, Path(root), FASHION_MNIST)
     return splits(*(x for part in parts for x in (part.data.numpy()[..., None], part.targets)))
 
@@ -99,10 +102,27 @@ def _obtain(reader, root, checksums):
             with _timeout(10):
                 reader(root, download=True)
         except (OSError, RuntimeError) as error:
-            raise Missing(f"no {reader.__name__} below {root}, and the download failed ({error})") from None
+            why = " ".join(str(error).split())
+            names, folder = ", ".join(Path(name).name for name in checksums), root / Path(next(iter(checksums))).parent
+            raise Missing(
+                f"no {reader.__name__} below {root}, and the download failed ({why}). "
+                f"By hand: put {names} into {folder}"
+            ) from None
         if not _verified(root, checksums):
             raise OSError(f"the download left {root} incomplete. Remove it and try again")
     return reader(root, train=True), reader(root, train=False)
+
+
+def _unpack_debian(root):
+    """Lay out below `root` what is not there and Debian's package dataset-fashion-mnist has, as a download would."""
+    for name in FASHION_MNIST:
+        packed, target = DEBIAN / f"{Path(name).name}.gz", root / name
+        if packed.exists() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f".{target.name}.{os.getpid()}")
+            partial.write_bytes(gzip.decompress(packed.read_bytes()))
+            partial.replace(target)
+            print(f"Fashion-MNIST: unpacked {packed} into {target.parent}", file=sys.stderr)
 
 
 def _verified(root, checksums):
@@ -164,65 +184,20 @@ def load(name, root, stand_in_wanted=False, quick=False):
 
     The stand-in takes the place of real data where it is asked for, or, loudly, where there is none.
     """
-    read, shape, train = {"Fashion-MNIST": (fashion_mnist, (28, 28, 1), 60000), "CIFAR-10": (cifar10, (32, 32, 3), 50000)}[name]
+    read, shape, train = {
+        "Fashion-MNIST": (fashion_mnist, (28, 28, 1), 60000),
+        "CIFAR-10": (cifar10, (32, 32, 3), 50000),
+    }[name]
     if quick:
         return "stand-in", *stand_in(shape, 1280, 500)
     if not stand_in_wanted:
         try:
             return name, *read(root)
         except Missing as error:
-            print(f"\nNO REAL DATA: {error}.\nGENERATED DATA takes its place; its results say nothing about {name}.\n", file=sys.stderr)
+            by_hand = " (Debian: apt install dataset-fashion-mnist)" if read is fashion_mnist else ""
+            print(
+                f"\nNO REAL DATA: {error}{by_hand}.\nGENERATED DATA takes its place: a stand-in, whose results say "
+                f"nothing about {name} and are kept apart.\n",
+                file=sys.stderr,
+            )
     return "stand-in", *stand_in(shape, train, 10000)
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The batches of one epoch: standardised float32 (batch, channels, height, width), labels (batch,).
-
-    Order, crops and flips are a pure function of (seed, epoch), so that a run resumed at an epoch
-    goes on exactly as it would have. Without a seed the images come in order and unaltered.
-    The last batch may be short.
-    """
-
-    split: Split
-    batch_size: int
-    seed: int | None = None
-    epoch: int = 0
-    augment: bool = False
-
-    def __len__(self):
-        return -(-len(self.split) // self.batch_size)
-
-    def __iter__(self):
-        split, n = self.split, len(self.split)
-        device = split.images.device
-        if self.seed is None:
-            order = torch.arange(n, device=device)
-        else:
-            state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)
-            generator = torch.Generator().manual_seed(int(state[0]))
-            order = torch.randperm(n, generator=generator).to(device)
-        if self.augment:
-            crop = _crops(split.images, generator)
-        for index in order.split(self.batch_size):
-            images = crop(index) if self.augment else split.images[index]
-            images = (images.float() - split.mean) / split.std
-            yield images.permute(0, 3, 1, 2), split.labels[index]  # channels_last without a copy
-
-
-def _crops(images, generator):
-    """Return the function that cuts each image of an index out of its zero-padded self, every second one mirrored."""
-    n, height, width, _ = images.shape
-    device = images.device
-    top, left = (torch.randint(2 * PADDING + 1, (2, n), generator=generator) - PADDING).to(device)
-    mirrored = torch.randint(2, (n,), generator=generator).to(device).bool()
-    down, right = torch.arange(height, device=device), torch.arange(width, device=device)
-
-    def crop(index):
-        rows = top[index, None] + down
-        columns = torch.where(mirrored[index, None], width - 1 - right, right) + left[index, None]
-        inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-        rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-        return images[index[:, None, None], rows[:, :, None], columns[:, None, :]] * inside[..., None]
-
-    return crop

@@ -76,7 +76,7 @@ def curve(axes, x, values, label, number):
     None in the values (not finite) leaves a gap.
     """
     values = np.array(values, dtype=float)
-    line, = axes.plot(x, values.mean(1), color=COLOURS[number], linestyle=LINES[number], label=label)
+    (line,) = axes.plot(x, values.mean(1), color=COLOURS[number], linestyle=LINES[number], label=label)
     if values.shape[1] > 1:
         axes.fill_between(x, values.min(1), values.max(1), color=COLOURS[number], alpha=0.18, linewidth=0)
     return line
@@ -92,7 +92,7 @@ def accuracy(axes, name="test accuracy", bottom=0.0):
 
 
 def limits(groups):
-    """Return the decades (floor, ceiling) that hold all positive numbers of nested lists, and whether there are zeros."""
+    """Return the decades (floor, ceiling) around all positive numbers of nested lists, and whether there are zeros."""
     values = np.concatenate([np.array(values, dtype=float).ravel() for group in groups for values in group])
     positive = values[values > 0]
     if not len(positive):
@@ -114,7 +114,9 @@ def norms(groups):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if zeros:
             axes.axhline(floor, color="0.5", linewidth=0.8)
-            axes.annotate("0", (0, floor), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points")
+            axes.annotate(
+                "0", (0, floor), xycoords=("axes fraction", "data"), xytext=(2, 2), textcoords="offset points"
+            )
             for line in axes.get_lines():
                 line.set_ydata(np.maximum(line.get_ydata(), floor))
         end_labels(axes)

@@ -112,7 +112,11 @@ def write_record(path, record):
     lines = []
     for key, value in sorted(_plain(record).items()):
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = "[\n" + ",\n".join("  " + json.dumps(entry, sort_keys=True, allow_nan=False) for entry in value) + "\n ]"
+            text = (
+                "[\n"
+                + ",\n".join("  " + json.dumps(entry, sort_keys=True, allow_nan=False) for entry in value)
+                + "\n ]"
+            )
         else:
             text = json.dumps(value, sort_keys=True, allow_nan=False)
         lines.append(f" {json.dumps(key)}: {text}")

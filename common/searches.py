@@ -3,12 +3,18 @@
 import numpy as np
 
 
+def rate(lr):
+    """Write a learning rate: 1e-3, 2.8e-4."""
+    digits, power = f"{lr:.1e}".split("e")
+    return f"{float(digits):g}e{int(power)}"
+
+
 def mean(values):
     return sum(values) / len(values)
 
 
 def arms(record):
-    """One dict per arm, its seeds side by side: "train", "test" (final, mean over seeds), "ok", curves [epoch][seed]."""
+    """One dict per arm: "train" and "test" (final accuracy, mean over seeds), "status", "ok", "curves" [epoch][seed]."""
     groups = {}
     for run in record["runs"]:
         groups.setdefault((run["optimizer"], run["lr"]), []).append(run)

@@ -18,7 +18,7 @@ CRUDE = 0.25  # the largest slope of the logistic function: its factor per layer
 # the trapezoidal rule converges as fast as Gauss-Hermite, and a narrow peak (large q) does not spoil it.
 # The number of points is even: none of them is 0, where ReLU has no slope.
 Z = np.linspace(-12, 12, 4800)
-DENSITY = np.exp(-Z**2 / 2) / np.exp(-Z**2 / 2).sum()
+DENSITY = np.exp(-(Z**2) / 2) / np.exp(-(Z**2) / 2).sum()
 
 
 class Prediction(NamedTuple):

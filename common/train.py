@@ -47,7 +47,7 @@ def forward_backward(model, images, labels, dtype=None):
 
 @torch.no_grad()
 def evaluate(model, batches, dtype=None):
-    """Score every image in evaluation mode; per member, as lists: correct answers, classes answered, all logits finite."""
+    """Score every image in evaluation mode; per member: correct answers, classes answered, whether logits are finite."""
     model.eval()
     correct, answered, finite = 0, 0, True
     for images, labels in batches:
@@ -66,7 +66,11 @@ def statuses(row, classes):
     Collapsed: one class answered on the test set, or a mean training loss of guessing, ln(classes), or above.
     """
     return [
-        "non-finite" if not (finite and math.isfinite(loss)) else "collapsed" if answered == 1 or loss >= math.log(classes) else "ok"
+        "non-finite"
+        if not (finite and math.isfinite(loss))
+        else "collapsed"
+        if answered == 1 or loss >= math.log(classes)
+        else "ok"
         for loss, answered, finite in zip(row["train_loss"], row["answered"], row["finite"])
     ]
 

@@ -61,7 +61,10 @@ def figures(record):
     for activation, name in NAMES.items():
         arms = pick(record, activation)
         title = f"{name}: {final(arms[0])} with one hidden layer, {final(arms[-1])} with {len(arms[-1]['hidden'])}"
-        yield f"ex2a_accuracy_{activation}.png", plots.draw(title, [("", accuracies(arms, widths))], plots.accuracy, note)
+        yield (
+            f"ex2a_accuracy_{activation}.png",
+            plots.draw(title, [("", accuracies(arms, widths))], plots.accuracy, note),
+        )
         axes = plots.norms([total_norms(arm) for arm in arms])  # one vertical range for all depths
         for arm in arms:
             title = f"{name} {widths(arm)}: layer 1 ends with {shrinkage(arm)} times the output layer's gradient"
@@ -84,13 +87,15 @@ def figures(record):
     title = f"Sigmoid {widths(default)}: {final(default)} by default, {final(rescue)} rescued"
     curves = accuracies(inits, lambda arm: words(arm["init"]))
     yield "ex2a_accuracy_inits.png", plots.draw(title, [("", curves)], plots.accuracy, note)
-    title = f"Layer 1 ends with {shrinkage(default)} times the output layer's gradient by default, {shrinkage(rescue)} rescued"
+    title = "Layer 1 ends with {} times the output layer's gradient by default, {} rescued"
     axes = plots.norms([total_norms(arm) for arm in (default, rescue)])
     panels = [(words(arm["init"]), norms(arm)) for arm in (default, rescue)]
-    yield "ex2a_norms_rescue.png", plots.draw(title, panels, axes, note)
+    yield "ex2a_norms_rescue.png", plots.draw(title.format(*map(shrinkage, (default, rescue))), panels, axes, note)
 
     relu = pick(record, "relu", hidden=deepest)
-    ladder = [pick(record, "sigmoid", init, deepest) for init in ("xavier_normal", "gain4", "gain4_from_layer2_centred")]
+    ladder = [
+        pick(record, "sigmoid", init, deepest) for init in ("xavier_normal", "gain4", "gain4_from_layer2_centred")
+    ]
     shown = [default, *ladder, rescue, relu]
     for arm in shown:
         yield f"ex2a_signal_{arm['activation']}_{arm['init']}.png", signal(arm, note)
@@ -156,8 +161,12 @@ def depth(record, note):
     start = mean(default[0]["initial"]["signal"][0])
     depths = [entry["hidden_layers"] for entry in default]
     gradient.append(("1/4 per layer", depths, [start / 4 ** (depth - 1) for depth in depths]))
-    title = f"Default Sigmoid, {depths[-1]} layers: a step moves {1 - mean(default[-1]['unmoved']):.0%} of layer 1's weights"
-    panels = [("signal at layer 1 (dashed: theory/1b)", gradient), ("share of layer 1 that a step leaves as it is", unmoved)]
+    moved = 1 - mean(default[-1]["unmoved"])
+    title = f"Default Sigmoid, {depths[-1]} layers: a step moves {moved:.0%} of layer 1's weights"
+    panels = [
+        ("signal at layer 1 (dashed: theory/1b)", gradient),
+        ("share of layer 1 that a step leaves as it is", unmoved),
+    ]
     return plots.draw(title, panels, plots.by_depth, note, sharey=False, marker="o")
 
 

@@ -8,7 +8,6 @@ whole. The contenders take turns, five times; the medians go to figures/benchmar
 not installed.
 """
 
-import json
 import os
 import platform
 import statistics
@@ -67,9 +66,10 @@ def tutorial():
 def standardised():
     """The first images as float32 columns on the CPU, standardised, and their labels."""
     from common import data
+    from common.batches import Batches
 
     images, _ = data.fashion_mnist(ROOT / "data")
-    return next(iter(data.Batches(images, IMAGES_2A)))
+    return next(iter(Batches(images, IMAGES_2A)))
 
 
 def in_memory():
@@ -121,7 +121,10 @@ def jax_scan(members=16):
     x, y = (jnp.asarray(part.numpy()) for part in standardised())
     x, sizes = x.reshape(len(x), 784), (784, *HIDDEN, 10)
     keys = jax.random.split(jax.random.key(0), (members, len(sizes) - 1))
-    weights = [jax.vmap(lambda k: jax.random.normal(k, (a, b)) / a**0.5)(keys[:, i]) for i, (a, b) in enumerate(zip(sizes, sizes[1:]))]
+    weights = [
+        jax.vmap(lambda k: jax.random.normal(k, (a, b)) / a**0.5)(keys[:, i])
+        for i, (a, b) in enumerate(zip(sizes, sizes[1:]))
+    ]
     parameters = [(w, jnp.zeros((members, w.shape[2]))) for w in weights]
 
     def loss(parameters, x, y):
@@ -145,6 +148,7 @@ def members(n):
     import torch
 
     from common import data, models, probes, train
+    from common.batches import Batches
 
     images, _ = data.fashion_mnist(ROOT / "data")
     model = models.mlp(HIDDEN, "sigmoid", [("default", seed) for seed in range(n)])
@@ -152,13 +156,13 @@ def members(n):
     probe = probes.GradientNorms(model[1::2])
 
     def epoch(part):
-        train.fit(model, optimizer, 1, lambda e: data.Batches(images[:part], 64, 0, e), dict, train.Unsaved(), probe)
+        train.fit(model, optimizer, 1, lambda e: Batches(images[:part], 64, 0, e), dict, train.Unsaved(), probe)
 
     return timed(lambda: epoch(IMAGES_2A), lambda: epoch(640)) * 60000 / IMAGES_2A / n
 
 
 def arithmetic():
-    """The floating-point operations of a model and epoch over the rate of a matrix product of 16 members' first layer."""
+    """The floating-point operations of a model and epoch over the rate of a matrix product, 2048 x 2048."""
     import torch
 
     sizes = (784, *HIDDEN, 10)
@@ -201,15 +205,16 @@ def cnn(dtype=None, bare=False):
     import torch
 
     from common import data, models, train
+    from common.batches import Batches
 
     torch.set_num_threads(1)
     images, _ = data.cifar10(ROOT / "data")
     model = models.cnn(64, 0)
     optimizer = torch.optim.Adam(model.parameters())
-    fixed = next(iter(data.Batches(images, 128)))
+    fixed = next(iter(Batches(images, 128)))
 
     def epoch(n):
-        batches = [fixed] * n if bare else data.Batches(images[: 128 * n], 128, 0, 1, augment=True)
+        batches = [fixed] * n if bare else Batches(images[: 128 * n], 128, 0, 1, augment=True)
         train.fit(model, optimizer, 1, lambda e: batches, dict, train.Unsaved(), dtype=dtype)
 
     return timed(lambda: epoch(STEPS_2B), lambda: epoch(3)) * 50000 / 128 / STEPS_2B

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from common import data, models, runs, train  # noqa: E402
+from common.batches import Batches  # noqa: E402
 
 HELD_OUT, SEED, SIDE = 5000, 0, 32
 CANDIDATES = (  # width, stages
@@ -54,14 +55,16 @@ def go_on(width, stages, images, held_out, epochs):
     entry = {"candidate": name, "parameters": sum(p.numel() for p in model.parameters())}
     entry |= {"multiply_adds": multiply_adds(model), "epochs": epochs, "seed": SEED}
     run = runs.Run(ROOT / "runs", "cnn", {"width": width, "stages": stages, "seed": SEED, "held_out": HELD_OUT})
-    batches = partial(data.Batches, images, 128, SEED, augment=True)
+    batches = partial(Batches, images, 128, SEED, augment=True)
     began = time.process_time()  # of this one thread: other work on the machine is left out
 
     def measure():
         seconds = time.process_time() - began
-        return train.evaluate(model, data.Batches(held_out, 500)) | {"seconds": seconds}
+        return train.evaluate(model, Batches(held_out, 500)) | {"seconds": seconds}
 
-    rows = train.fit(model, torch.optim.Adam(model.parameters()), epochs, lambda epoch: batches(epoch=epoch), measure, run)[:epochs]
+    rows = train.fit(
+        model, torch.optim.Adam(model.parameters()), epochs, lambda epoch: batches(epoch=epoch), measure, run
+    )[:epochs]
     entry["held_out_accuracy"] = [row["correct"][0] / HELD_OUT for row in rows]
     return entry | {"seconds_per_epoch": min(row["seconds"] for row in rows)}
 
@@ -78,7 +81,9 @@ def main():
             entries.append(go_on(width, stages, images[:-HELD_OUT], images[-HELD_OUT:], done))
             print(entries[-1], flush=True)
         record = {"schema": runs.SCHEMA, "data": "CIFAR-10", "train_images": len(images) - HELD_OUT}
-        runs.write_record(ROOT / "figures" / "cnn_candidates.json", record | {"held_out": HELD_OUT, "candidates": entries})
+        runs.write_record(
+            ROOT / "figures" / "cnn_candidates.json", record | {"held_out": HELD_OUT, "candidates": entries}
+        )
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def every_digit_matters(check, text):
     check(text)
     for number in [n for n in Document(text).numbers.values() if n.seen]:
         at = max(i for i in range(number.start, number.end) if text[i].isdigit())
-        changed = f"{text[:at]}{(int(text[at]) + 5) % 10}{text[at + 1:]}"  # five away: never a neighbour of a tie
+        changed = f"{text[:at]}{(int(text[at]) + 5) % 10}{text[at + 1 :]}"  # five away: never a neighbour of a tie
         try:
             check(changed)
         except AssertionError:

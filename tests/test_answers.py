@@ -54,7 +54,11 @@ def percent(value):
     return 100 * value
 
 
-SCHEMES = {entry["init"]: arm(init=entry["init"]) for entry in RECORD["arms"] if entry["hidden"] == DEEP and entry["activation"] == "sigmoid"}
+SCHEMES = {
+    entry["init"]: arm(init=entry["init"])
+    for entry in RECORD["arms"]
+    if entry["hidden"] == DEEP and entry["activation"] == "sigmoid"
+}
 RESCUE = SCHEMES["orthogonal6_from_layer2_centred"]
 RELU = arm("relu")
 
@@ -93,11 +97,20 @@ def check_answers(text):
     finals = [value for entry in relus for value in entry["test_accuracy"][-1]]
     page.says("end between {} and {}, each seed", min(finals), max(finals))
     page.says("is at {}, the shallowest at {}.", accuracy(RELU, 0), accuracy(relus[0], 0))
-    page.says("layer 1 starts at {} in the deepest network, {} times", norms(RELU, 0)[0], norms(RELU, 0)[0] / norms(default, 0)[0])
+    page.says(
+        "layer 1 starts at {} in the deepest network, {} times",
+        norms(RELU, 0)[0],
+        norms(RELU, 0)[0] / norms(default, 0)[0],
+    )
     page.says("each other near {}]", np.mean(finals))
 
     shallow = [ex2a.pick(RECORD, "sigmoid", init, [50, 30, 30]) for init in ("xavier_normal", "default")]
-    page.says("not enough: {} ± {} instead of {},", percent(accuracy(xavier)), spread(xavier["test_accuracy"][-1]), accuracy(default))
+    page.says(
+        "not enough: {} ± {} instead of {},",
+        percent(accuracy(xavier)),
+        spread(xavier["test_accuracy"][-1]),
+        accuracy(default),
+    )
     page.says(
         "as printed, {} ± {} instead of {} ± {}.",
         *(value for entry in shallow for value in (percent(accuracy(entry)), spread(entry["test_accuracy"][-1]))),
@@ -106,16 +119,32 @@ def check_answers(text):
     page.says("better on both, {} on the deepest", accuracy(xavier))
     page.says("layer 1 starts {}-fold below", norms(xavier, 0)[-1] / norms(xavier, 0)[0])
 
-    for init, words in (("kaiming_a1", "$`1/n`$: {} ± {}"), ("kaiming_a1_fan_out", "the fan-in it is {} ± {}"), ("kaiming_a0", "it is {} ± {}: it does")):
+    for init, words in (
+        ("kaiming_a1", "$`1/n`$: {} ± {}"),
+        ("kaiming_a1_fan_out", "the fan-in it is {} ± {}"),
+        ("kaiming_a0", "it is {} ± {}: it does"),
+    ):
         page.says(words, percent(accuracy(SCHEMES[init])), spread(SCHEMES[init]["test_accuracy"][-1]))
-    ladder = ("default", "kaiming_a1", "xavier_normal", "gain4", "gain4_from_layer2", "gain4_from_layer2_centred", RESCUE["init"])
+    ladder = (
+        "default",
+        "kaiming_a1",
+        "xavier_normal",
+        "gain4",
+        "gain4_from_layer2",
+        "gain4_from_layer2_centred",
+        RESCUE["init"],
+    )
     changes = ("", "three times the variance", "fan-in and fan-out", "16 times the variance", "layer 1 back at gain 1")
     changes += ("centred biases", "orthogonal, gain 6")
     rows = [[init, change, accuracy(SCHEMES[init]), *signal(SCHEMES[init])] for init, change in zip(ladder, changes)]
     page.table("scheme", rows)
     page.says("it gives {}, without it {}.", *(accuracy(SCHEMES[init], 0) for init in (ladder[5], ladder[4])))
     held_out = RECORD["settings"]["held_out"]
-    page.says("were trained on {} images and compared on the {} held out", RECORD["settings"]["train_images"] - held_out, held_out)
+    page.says(
+        "were trained on {} images and compared on the {} held out",
+        RECORD["settings"]["train_images"] - held_out,
+        held_out,
+    )
     page.says("ends at {} ± {}, every seed", percent(accuracy(RESCUE)), spread(RESCUE["test_accuracy"][-1]))
     page.says("same shape ({} ± {})", percent(accuracy(RELU)), spread(RELU["test_accuracy"][-1]))
     page.table(
@@ -140,7 +169,10 @@ def check_answers(text):
         (default, "weights", "signal, {} times the weight gradient"),
     ):
         page.says(words, np.mean(entry["initial"][kind][1]) / np.mean(entry["initial"][kind][3]))
-    page.says("vary by {} across the test images and its logits by {};", *(np.mean(default["layer_variance"][i]) for i in (3, 4)))
+    page.says(
+        "vary by {} across the test images and its logits by {};",
+        *(np.mean(default["layer_variance"][i]) for i in (3, 4)),
+    )
     page.says("the logits have the variance {}.", np.mean(RESCUE["layer_variance"][4]))
 
     page.says("with {} layers, one step of SGD leaves {} of", 7, np.mean(depth(7)["unmoved"]))
@@ -230,7 +262,9 @@ def norms_over_epochs(arm):
 
 
 def test_the_parameters_of_the_default_method():
-    a1, a0, fan_out, xavier = (SCHEMES[init] for init in ("kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out", "xavier_normal"))
+    a1, a0, fan_out, xavier = (
+        SCHEMES[init] for init in ("kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out", "xavier_normal")
+    )
     assert overlap(a1, xavier) and overlap(fan_out, a1) and overlap(fan_out, xavier)
     for other in (a1, fan_out, xavier):
         assert min(a0["test_accuracy"][-1]) > max(other["test_accuracy"][-1]) > 0.1
@@ -251,7 +285,9 @@ def test_the_search():
     six, eight = (found[f"orthogonal{gain}_from_layer2_centred"] for gain in (6, 8))
     assert min(six) <= max(eight) and min(eight) <= max(six)
     by_gain = means["gain6_from_layer2_centred"] - means["gain4_from_layer2_centred"]
-    by_orthogonality = [means[f"orthogonal{gain}_from_layer2_centred"] - means[f"gain{gain}_from_layer2_centred"] for gain in (4, 6, 8)]
+    by_orthogonality = [
+        means[f"orthogonal{gain}_from_layer2_centred"] - means[f"gain{gain}_from_layer2_centred"] for gain in (4, 6, 8)
+    ]
     assert max(by_orthogonality) < by_gain
 
 
@@ -272,8 +308,15 @@ def test_the_theory_holds_layer_by_layer():
 
 
 def test_where_float32_stops_the_first_layer():
-    share = {init: [np.mean(depth(n, init)["unmoved"]) for n in range(1, 13)] for init in ("default", "xavier_normal", RESCUE["init"])}
-    assert share["default"][5] < 0.5 < share["default"][6] and share["xavier_normal"][7] < 0.6 and share["xavier_normal"][8] > 0.8
+    share = {
+        init: [np.mean(depth(n, init)["unmoved"]) for n in range(1, 13)]
+        for init in ("default", "xavier_normal", RESCUE["init"])
+    }
+    assert (
+        share["default"][5] < 0.5 < share["default"][6]
+        and share["xavier_normal"][7] < 0.6
+        and share["xavier_normal"][8] > 0.8
+    )
     assert max(share[RESCUE["init"]]) < 0.001
     variances = [np.mean(layer) for layer in SCHEMES["default"]["layer_variance"]]
     assert variances[0] / variances[-1] > 3e4 and min(np.mean(layer) for layer in RESCUE["layer_variance"]) > 0.05

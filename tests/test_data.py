@@ -1,5 +1,6 @@
 """Data: what the real sets are, that damage is named, that an epoch is a pure function of seed and number."""
 
+import gzip
 import hashlib
 import os
 import pickle
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from common import data
+from common.batches import Batches
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,13 @@ def replace_by_folder(path):
 
 @pytest.mark.parametrize(
     "damage",
-    [flip, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(path.read_bytes()[:-1]), swap, replace_by_folder],
+    [
+        flip,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        swap,
+        replace_by_folder,
+    ],
     ids=["flipped bit", "empty", "truncated", "another file's content", "a folder"],
 )
 def test_a_damaged_file_is_named_and_not_replaced(small_fashion, damage):
@@ -84,6 +92,21 @@ def test_a_damaged_file_is_named_and_not_replaced(small_fashion, damage):
         data.fashion_mnist(small_fashion)
     assert not isinstance(caught.value, data.Missing) and "\n" not in str(caught.value)
     assert (victim.is_dir() or victim.read_bytes()) == before
+
+
+def test_debians_package_is_unpacked_where_the_data_is_missing(small_fashion, tmp_path_factory, monkeypatch, capsys):
+    package, folder = tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("empty")
+    for file in (small_fashion / "FashionMNIST/raw").iterdir():
+        (package / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    monkeypatch.setattr(data, "DEBIAN", package)
+    train, test = data.fashion_mnist(folder)
+    expected, _ = data.fashion_mnist(small_fashion)
+    assert torch.equal(train.images, expected.images) and len(test) == 10
+    assert str(package) in capsys.readouterr().err
+    (package / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
+    (folder / "FashionMNIST/raw/t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(OSError, match="t10k-labels-idx1-ubyte is not the published file"):
+        data.fashion_mnist(folder)
 
 
 def test_a_hostile_pickle_is_refused_unopened(tmp_path):
@@ -109,7 +132,8 @@ def test_missing_data_becomes_the_stand_in_loudly(tmp_path, monkeypatch, capsys)
         data.fashion_mnist(tmp_path)
     assert data.load("Fashion-MNIST", tmp_path) == ("stand-in", (28, 28, 1), (60000, 10000))
     said = capsys.readouterr().err
-    assert "NO REAL DATA" in said and str(tmp_path) in said and "no network" in said
+    assert "NO REAL DATA" in said and "no network" in said
+    assert "put train-images-idx3-ubyte, train-labels-idx1-ubyte" in said and str(tmp_path / "FashionMNIST/raw") in said
 
 
 def test_the_stand_in_is_deterministic_and_learnable():
@@ -126,21 +150,21 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
     train = data.Split(train.images, torch.arange(101), train.mean, train.std)
 
     def order(seed, epoch):
-        return torch.cat([labels for _, labels in data.Batches(train, 8, seed, epoch)]).tolist()
+        return torch.cat([labels for _, labels in Batches(train, 8, seed, epoch)]).tolist()
 
     assert sorted(order(0, 1)) == list(range(101)) == order(None, 1)
     assert order(0, 1) == order(0, 1)
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (1, 2)}) == 4
-    sizes = [len(labels) for _, labels in data.Batches(train, 8, 0, 1)]
-    assert sizes == [8] * 12 + [5] and len(data.Batches(train, 8, 0, 1)) == 13
+    sizes = [len(labels) for _, labels in Batches(train, 8, 0, 1)]
+    assert sizes == [8] * 12 + [5] and len(Batches(train, 8, 0, 1)) == 13
 
 
 def test_batches_are_standardised_by_the_training_set():
     train, test = data.stand_in((4, 4, 3), 100, 20)
-    images = torch.cat([images for images, _ in data.Batches(train, 7)]).double()
+    images = torch.cat([images for images, _ in Batches(train, 7)]).double()
     assert images.shape == (100, 3, 4, 4)
     assert images.mean((0, 2, 3)).abs().max() < 1e-5
     assert (images.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-5
-    (unseen, _), *_ = data.Batches(test, 20)
+    (unseen, _), *_ = Batches(test, 20)
     by_hand = (test.images[3, 1, 2].double() - train.mean.double()) / train.std.double()
     assert torch.allclose(unseen[3, :, 1, 2].double(), by_hand, atol=1e-5)

@@ -74,7 +74,9 @@ def test_an_arm_trained_alone_gives_the_entry_that_it_has_beside_others(quick, n
         assert np.allclose(alone["gradient_norm"][kind], entry["gradient_norm"][kind], rtol=1e-3)
     assert np.allclose(alone["layer_variance"], entry["layer_variance"], rtol=1e-2)
     assert np.allclose(alone["predicted"]["signal"], entry["predicted"]["signal"], rtol=1e-4)
-    assert not np.allclose(alone["initial"]["weights"], [layer[0] for layer in alone["gradient_norm"]["weights"]], rtol=1e-3)
+    assert not np.allclose(
+        alone["initial"]["weights"], [layer[0] for layer in alone["gradient_norm"]["weights"]], rtol=1e-3
+    )
 
 
 def test_the_figures_gradient_norm_joins_weights_and_biases_and_starts_before_training(quick):
@@ -99,7 +101,8 @@ def test_plot_only_redraws_the_same_bytes_without_torch(root, quick):
     assert len(pictures) == 23 and max(map(len, pictures.values())) < 80_000
     for path in pictures:
         path.unlink()
-    code = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); assert 'torch' not in sys.modules"
+    code = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
+    code += "assert 'torch' not in sys.modules"
     script = [str(root / "ex2a_vanishing.py"), "--plot-only", "--out", str(quick / "out")]
     done = subprocess.run([sys.executable, "-c", code, *script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -230,7 +233,9 @@ def test_the_committed_record_is_the_experiment_of_the_sheet(committed):
     assert [arm["name"] for arm in committed["arms"]] == [arm.name for arm in script.ARMS]
     for arm in committed["arms"]:
         assert np.shape(arm["test_accuracy"]) == (20, 5)
-        assert all((accuracy * 10000) == pytest.approx(round(accuracy * 10000)) for accuracy in arm["test_accuracy"][-1])
+        assert all(
+            (accuracy * 10000) == pytest.approx(round(accuracy * 10000)) for accuracy in arm["test_accuracy"][-1]
+        )
 
 
 def test_the_rescue_was_chosen_on_held_out_images(committed):

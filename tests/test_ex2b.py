@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 
-import ex2b_adam as ex2b
+import ex2b_adam
 from common import data, models, plots, runs, searches, train, workers
+from common.batches import Batches
+from figures import ex2b
 
-SCRIPT = Path(ex2b.__file__).resolve()
+SCRIPT = Path(ex2b_adam.__file__).resolve()
 
 
 # ---- the network ----
@@ -82,7 +84,7 @@ def test_logits_are_a_plain_nets_as_columns():
 
 def test_the_channels_last_batch_needs_no_copy():
     split = positions(4)
-    images, _ = next(iter(data.Batches(split, 4)))
+    images, _ = next(iter(Batches(split, 4)))
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -91,8 +93,8 @@ def test_fit_overfits_64_images():
     shuffled = torch.randint(10, (64,), generator=torch.Generator().manual_seed(0))
     split = replace(split, labels=shuffled)  # nothing to be learnt but the images themselves
     model = models.cnn(8, seed=0)
-    batches = lambda epoch: data.Batches(split, 32, 0, epoch)  # noqa: E731
-    measure = lambda: train.evaluate(model, data.Batches(split, 64))  # noqa: E731
+    batches = lambda epoch: Batches(split, 32, 0, epoch)  # noqa: E731
+    measure = lambda: train.evaluate(model, Batches(split, 64))  # noqa: E731
     rows = train.fit(model, torch.optim.Adam(model.parameters(), 3e-3), 40, batches, measure, train.Unsaved())
     assert rows[0]["correct"][0] < 40 and rows[-1]["correct"][0] == 64 and rows[-1]["train_loss"][0] < 0.1
 
@@ -103,7 +105,7 @@ def test_bfloat16_gives_nearly_the_same_losses():
     for dtype in (None, torch.bfloat16):
         model = models.cnn(4, seed=0)
         optimizer = torch.optim.Adam(model.parameters())
-        batches = lambda epoch: data.Batches(split, 32, 0, epoch, augment=True)  # noqa: E731
+        batches = lambda epoch: Batches(split, 32, 0, epoch, augment=True)  # noqa: E731
         rows = train.fit(model, optimizer, 2, batches, dict, train.Unsaved(), dtype=dtype)
         losses.append([row["train_loss"][0] for row in rows])
     assert losses[0] != losses[1]  # it has an effect
@@ -128,7 +130,7 @@ def pixels(split, images):
 
 
 def epoch(split, *args, **options):
-    images, labels = zip(*data.Batches(split, 128, *args, **options))
+    images, labels = zip(*Batches(split, 128, *args, **options))
     return torch.cat(images), torch.cat(labels)
 
 
@@ -198,9 +200,12 @@ def sgd_by_hand(w, gradients, lr):
 @pytest.mark.parametrize("name, by_hand", [("adam", adam_by_hand), ("sgd", sgd_by_hand)])
 def test_optimizers_equal_hand_written_ones_over_ten_steps(name, by_hand, lr):
     generator = np.random.default_rng(1)
-    start, gradients = generator.normal(size=7), generator.normal(size=(10, 7)) * 10.0 ** generator.integers(-6, 3, (10, 7))
+    start, gradients = (
+        generator.normal(size=7),
+        generator.normal(size=(10, 7)) * 10.0 ** generator.integers(-6, 3, (10, 7)),
+    )
     w = torch.nn.Parameter(torch.tensor(start))
-    optimizer = ex2b.optimizer_of(ex2b.Arm(name, lr, ()), [w])
+    optimizer = ex2b_adam.optimizer_of(ex2b_adam.Arm(name, lr, ()), [w])
     for gradient in gradients:
         w.grad = torch.tensor(gradient)
         optimizer.step()
@@ -211,16 +216,16 @@ def test_optimizers_equal_hand_written_ones_over_ten_steps(name, by_hand, lr):
 
 
 def test_the_arms_are_those_of_the_sheet_in_their_order():
-    assert [(arm.optimizer, arm.lr) for arm in ex2b.ARMS[:10]] == [
+    assert [(arm.optimizer, arm.lr) for arm in ex2b_adam.ARMS[:10]] == [
         *[("adam", 1e-3), ("sgd", 1.0), ("sgd", 0.1), ("sgd", 0.01), ("sgd", 0.001), ("sgd", 0.0001)],
         *[("adam", 0.1), ("adam", 0.01), ("adam", 0.0001), ("adam", 0.00001)],
     ]
-    assert ex2b.ARMS[0].searches == ("default", "grid")
+    assert ex2b_adam.ARMS[0].searches == ("default", "grid")
     k = np.random.default_rng(0).uniform(1, 5, 5)
-    assert list(ex2b.RANDOM_K) == k.tolist()
-    assert [arm.lr for arm in ex2b.ARMS[10:]] == [10**-x for x in k.tolist()]
-    assert {arm.searches for arm in ex2b.ARMS[10:]} == {("random",)} and len(ex2b.ARMS) == 15
-    sizes = {name: sum(name in arm.searches for arm in ex2b.ARMS) for name in ("default", "grid", "sgd", "random")}
+    assert list(ex2b_adam.RANDOM_K) == k.tolist()
+    assert [arm.lr for arm in ex2b_adam.ARMS[10:]] == [10**-x for x in k.tolist()]
+    assert {arm.searches for arm in ex2b_adam.ARMS[10:]} == {("random",)} and len(ex2b_adam.ARMS) == 15
+    sizes = {name: sum(name in arm.searches for arm in ex2b_adam.ARMS) for name in ("default", "grid", "sgd", "random")}
     assert sizes == {"default": 1, "grid": 5, "sgd": 5, "random": 5}
 
 
@@ -228,7 +233,11 @@ def result(arm, train_accuracy=0.5, test_accuracy=0.5, status="ok", seed=0):
     """A made-up entry of the record."""
     return {
         **{"optimizer": arm.optimizer, "lr": arm.lr, "searches": list(arm.searches), "seed": seed, "status": status},
-        **{"test_accuracy": [0.1, test_accuracy], "train_accuracy": [0.1, train_accuracy], "train_loss": [2.0, math.nan]},
+        **{
+            "test_accuracy": [0.1, test_accuracy],
+            "train_accuracy": [0.1, train_accuracy],
+            "train_loss": [2.0, math.nan],
+        },
         **{"final_train_accuracy": train_accuracy, "momentum": None, "seconds": 1.0},
     }
 
@@ -238,7 +247,7 @@ def made_up(entries, seeds=1):
     return {"schema": runs.SCHEMA, "exercise": "2b", "data": "CIFAR-10", "settings": settings, "runs": entries}
 
 
-GRID = ex2b.ARMS[0], *ex2b.ARMS[6:10]
+GRID = ex2b_adam.ARMS[0], *ex2b_adam.ARMS[6:10]
 
 
 def test_training_accuracy_chooses_and_a_better_test_accuracy_does_not():
@@ -248,7 +257,7 @@ def test_training_accuracy_chooses_and_a_better_test_accuracy_does_not():
 
 @pytest.mark.parametrize("status", ["collapsed", "non-finite"])
 def test_failed_runs_rank_last_whatever_their_accuracy(status):
-    entries = [result(arm, 0.3 + i / 100) for i, arm in enumerate(GRID)] + [result(ex2b.ARMS[1], 0.99, status=status)]
+    entries = [result(arm, 0.3 + i / 100) for i, arm in enumerate(GRID)] + [result(ex2b_adam.ARMS[1], 0.99, status=status)]
     ranked = searches.ranked(searches.arms(made_up(entries)))
     assert [arm["train"] for arm in ranked] == [0.3 + i / 100 for i in (4, 3, 2, 1, 0)] + [0.99]
     assert searches.best(searches.arms(made_up(entries)), "sgd") is None
@@ -260,7 +269,7 @@ def test_ties_keep_their_order():
 
 
 def test_each_search_sees_its_own_arms_only():
-    entries = [result(arm, 0.99 if arm.searches == ("random",) else 0.5) for arm in ex2b.ARMS]
+    entries = [result(arm, 0.99 if arm.searches == ("random",) else 0.5) for arm in ex2b_adam.ARMS]
     every = searches.arms(made_up(entries))
     for name, number in (("grid", 5), ("random", 5), ("sgd", 5), ("default", 1)):
         assert len(searches.of(every, name)) == number
@@ -268,7 +277,7 @@ def test_each_search_sees_its_own_arms_only():
 
 
 def test_seeds_of_an_arm_are_averaged_and_one_failure_fails_it():
-    first, second = ex2b.ARMS[1:3]
+    first, second = ex2b_adam.ARMS[1:3]
     entries = [result(first, 0.9), result(first, 0.7, seed=1), result(second, 0.81), result(second, 0.81, seed=1)]
     every = searches.arms(made_up(entries, seeds=2))
     assert searches.best(every, "sgd")["lr"] == second.lr
@@ -288,7 +297,7 @@ def test_the_best_of_five_has_the_known_distribution_on_a_straight_line():
 
 def test_random_against_grid_equals_a_simulation():
     values = 0.95, *[0.5] * 5, 0.1, 0.8, 0.9, 0.4, 0.97, 0.85, 0.2, 0.15, 0.88
-    entries = [result(arm, value) for arm, value in zip(ex2b.ARMS, values) if arm.optimizer == "adam"]
+    entries = [result(arm, value) for arm, value in zip(ex2b_adam.ARMS, values) if arm.optimizer == "adam"]
     every = searches.arms(made_up(entries))
     grid, wins, expected = searches.random_against_grid(every)
     known = sorted((-math.log10(arm["lr"]), arm["train"]) for arm in every)
@@ -301,7 +310,7 @@ def test_random_against_grid_equals_a_simulation():
 
 
 def test_random_search_never_beats_the_grid_where_the_grid_has_the_best_measured_rate():
-    every = searches.arms(made_up([result(arm, 0.9) for arm in ex2b.ARMS]))  # a tie is no win
+    every = searches.arms(made_up([result(arm, 0.9) for arm in ex2b_adam.ARMS]))  # a tie is no win
     assert searches.random_against_grid(every)[1] == 0
 
 
@@ -310,20 +319,29 @@ def test_random_search_never_beats_the_grid_where_the_grid_has_the_best_measured
 
 def results(fail=()):
     return [
-        result(arm, 0.9 - 0.01 * i, 0.8 - 0.005 * i, "collapsed" if arm in fail else "ok") for i, arm in enumerate(ex2b.ARMS)
+        result(arm, 0.9 - 0.01 * i, 0.8 - 0.005 * i, "collapsed" if arm in fail else "ok")
+        for i, arm in enumerate(ex2b_adam.ARMS)
     ]
 
 
 @pytest.mark.parametrize(
     "entries",
-    [results(), results()[:1], results()[1:2], results()[12:13], results()[:7], results(ex2b.ARMS), results(ex2b.ARMS)[:1]],
+    [
+        results(),
+        results()[:1],
+        results()[1:2],
+        results()[12:13],
+        results()[:7],
+        results(ex2b_adam.ARMS),
+        results(ex2b_adam.ARMS)[:1],
+    ],
     ids=["all", "default", "sgd", "random", "seven", "all failed", "default failed"],
 )
 def test_figures_of_any_part_of_the_runs(entries):
     record = made_up(entries)
     failed = all(entry["status"] != "ok" for entry in entries)
     names = []
-    for name, made in ex2b.figures(record):
+    for name, made in ex2b.figures(record, ex2b_adam.ARMS):
         names.append(name)
         file = io.BytesIO()
         plots.save(made, file)
@@ -356,7 +374,16 @@ def test_time_left_is_that_of_the_schedule():
 
 
 def command(folder, *flags):
-    return [sys.executable, str(SCRIPT), "--quick", "--runs", str(folder / "runs"), "--out", str(folder / "out"), *flags]
+    return [
+        sys.executable,
+        str(SCRIPT),
+        "--quick",
+        "--runs",
+        str(folder / "runs"),
+        "--out",
+        str(folder / "out"),
+        *flags,
+    ]
 
 
 def script(folder, *flags, **options):
@@ -388,7 +415,9 @@ def contents(folder):
 def test_quick_has_every_run_and_what_the_record_promises(quick):
     folder, done = quick
     record = record_of(folder)
-    assert [(entry["optimizer"], entry["lr"]) for entry in record["runs"]] == [(arm.optimizer, arm.lr) for arm in ex2b.ARMS]
+    assert [(entry["optimizer"], entry["lr"]) for entry in record["runs"]] == [
+        (arm.optimizer, arm.lr) for arm in ex2b_adam.ARMS
+    ]
     for entry in record["runs"]:
         assert entry["threads"] == 1 and entry["device"] == "cpu" and entry["versions"] == record["versions"]
         assert entry["momentum"] == (0.9 if entry["optimizer"] == "sgd" else None)
@@ -444,7 +473,9 @@ def test_runs_of_other_settings_are_never_mixed(quick, tmp_path, flags, change, 
     if "cannot" in said and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("this processor has bfloat16")
     whole = json.loads((quick[0] / "out" / "ex2b.json").read_text())
-    runs.write_record(tmp_path / "out" / "ex2b.json", whole | {"settings": whole["settings"] | change, "runs": whole["runs"][:3]})
+    runs.write_record(
+        tmp_path / "out" / "ex2b.json", whole | {"settings": whole["settings"] | change, "runs": whole["runs"][:3]}
+    )
     before = contents(tmp_path / "out")
     done = script(tmp_path, *flags)
     assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

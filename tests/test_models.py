@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from common import data, models, train
+from common.batches import Batches
 
 # The schemes once more, written out: what a reader would type for one plain network.
 BY_HAND = {
@@ -54,7 +55,7 @@ def test_a_member_takes_the_trajectory_of_the_plain_network(activation):
     references = [plain(scheme, seed, (36, 7, 5, 5, 10), type(ensemble[2])).double() for scheme, seed in members]
     steps = [torch.optim.SGD(reference.parameters(), lr=0.05) for reference in references]
     for epoch in (1, 2):
-        for x, labels in data.Batches(images, 8, 0, epoch):
+        for x, labels in Batches(images, 8, 0, epoch):
             optimizer.zero_grad()
             losses = train.forward_backward(ensemble, x.double(), labels)
             optimizer.step()

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from common import data, models, probes, train
+from common.batches import Batches
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_recording_changes_no_weight():
         model = models.mlp((5, 5), "sigmoid", [("default", 0), ("gain4", 1)], features=16)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         probe = probes.GradientNorms(model[1::2]) if watch else None
-        rows = train.fit(model, optimizer, 2, lambda e: data.Batches(images, 8, 0, e), dict, train.Unsaved(), probe)
+        rows = train.fit(model, optimizer, 2, lambda e: Batches(images, 8, 0, e), dict, train.Unsaved(), probe)
         assert all(("norms" in row) == watch for row in rows)
         finals.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(*finals)
@@ -144,7 +145,7 @@ def test_output_variance_is_the_variance_across_images(net):
     model, images, labels = net
     model = model.float()
     split = data.stand_in((3, 3, 1), 50, 10)[0]
-    found = probes.output_variance(model, [model[2], model[-1]], data.Batches(split, 8))
-    (everything, _), = data.Batches(split, 50)
+    found = probes.output_variance(model, [model[2], model[-1]], Batches(split, 8))
+    ((everything, _),) = Batches(split, 50)
     for got, outputs in zip(found, (model[:3](everything), model(everything))):
         assert got == pytest.approx(outputs.double().var(-1, correction=0).mean(-1).tolist(), rel=1e-4)

@@ -214,9 +214,22 @@ def test_torch_defaults():
 
 
 LABELS = {  # how the page writes the keys of a row
-    "o": "o", "L": "L", "g_x": "g_x", "g_y": "g_y", "r_x": "r_x", "r_y": "r_y", "s_x": "s_x", "s_y": "s_y",
-    "r^_x": r"\hat{r}_x", "r^_y": r"\hat{r}_y", "s^_x": r"\hat{s}_x", "s^_y": r"\hat{s}_y",
-    "dw_x": r"\Delta w_x", "dw_y": r"\Delta w_y", "w_x": "w_x", "w_y": "w_y",
+    "o": "o",
+    "L": "L",
+    "g_x": "g_x",
+    "g_y": "g_y",
+    "r_x": "r_x",
+    "r_y": "r_y",
+    "s_x": "s_x",
+    "s_y": "s_y",
+    "r^_x": r"\hat{r}_x",
+    "r^_y": r"\hat{r}_y",
+    "s^_x": r"\hat{s}_x",
+    "s^_y": r"\hat{s}_y",
+    "dw_x": r"\Delta w_x",
+    "dw_y": r"\Delta w_y",
+    "w_x": "w_x",
+    "w_y": "w_y",
 }
 
 
@@ -252,38 +265,74 @@ def _check_steps(page):
     o, g2, r = new["o"], new["g_x"], new["r_x"]
     page.says(
         r"After the first, $`r_x = ({})^2 = {}`$ and $`w_x = {}`$, hence $`z = {}`$ and",
-        g, old["r_x"], old["w_x"], 2 * old["w_x"],
+        g,
+        old["r_x"],
+        old["w_x"],
+        2 * old["w_x"],
     )
     page.says(
         r"o = {} , \qquad g_x = -2 \cdot {} \cdot (1 - {})^2 = {} , ``` ```math r_x = {} +", o, o, o, g2, old["r_x"]
     )
     page.says(r"r_x = {} + ({})^2 = {} ,", old["r_x"], g2, r)
-    page.says(r"-\frac{1}{10^{-8} + \sqrt{{}}} \cdot ({}) = \frac{{}}{{}} = {} ,",
-              r, g2, -g2, mpmath.sqrt(r) + DELTA, new["dw_x"])
+    page.says(
+        r"-\frac{1}{10^{-8} + \sqrt{{}}} \cdot ({}) = \frac{{}}{{}} = {} ,",
+        r,
+        g2,
+        -g2,
+        mpmath.sqrt(r) + DELTA,
+        new["dw_x"],
+    )
     page.says("w_x = {} + {} = {} . ``` | AdaGrad", old["w_x"], new["dw_x"], new["w_x"])
 
     old, new, _ = exact("RMSProp")
     o, g2, r = new["o"], new["g_x"], new["r_x"]
-    page.says(r"$`r_x = 0.1 \cdot ({})^2 = {}`$ and $`w_x = {}`$, hence $`z = {}`$ and",
-              g, old["r_x"], old["w_x"], 2 * old["w_x"])
+    page.says(
+        r"$`r_x = 0.1 \cdot ({})^2 = {}`$ and $`w_x = {}`$, hence $`z = {}`$ and",
+        g,
+        old["r_x"],
+        old["w_x"],
+        2 * old["w_x"],
+    )
     page.says(r"o = {} , \qquad g_x = -2 \cdot {} \cdot (1 - {})^2 = {} , ``` ```math r_x = 0.9", o, o, o, g2)
     page.says(r"r_x = 0.9 \cdot {} + 0.1 \cdot ({})^2 = {} ,", old["r_x"], g2, r)
-    page.says(r"-\frac{1}{\sqrt{10^{-8} + {}}} \cdot ({}) = {} , ``` ```math w_x = {} + {} = {} .",
-              r, g2, new["dw_x"], old["w_x"], new["dw_x"], new["w_x"])
+    page.says(
+        r"-\frac{1}{\sqrt{10^{-8} + {}}} \cdot ({}) = {} , ``` ```math w_x = {} + {} = {} .",
+        r,
+        g2,
+        new["dw_x"],
+        old["w_x"],
+        new["dw_x"],
+        new["w_x"],
+    )
     page.says("The first step is shorter by $`{}`$", exact("RMSProp, PyTorch")[0]["dw_x"] - old["dw_x"])
 
     old, new, _ = exact("Adam")
     g2, s, r = new["g_x"], new["s_x"], new["r_x"]
-    page.says(r"$`s_x = 0.1 \cdot ({}) = {}`$, $`r_x = 0.001 \cdot ({})^2 = {}`$ and $`w_x = {}`$",
-              g, old["s_x"], g, old["r_x"], old["w_x"])
+    page.says(
+        r"$`s_x = 0.1 \cdot ({}) = {}`$, $`r_x = 0.001 \cdot ({})^2 = {}`$ and $`w_x = {}`$",
+        g,
+        old["s_x"],
+        g,
+        old["r_x"],
+        old["w_x"],
+    )
     page.says("So $`o`$ and $`g_x = {}`$ are", g2)
     page.says(r"s_x = 0.9 \cdot ({}) + 0.1 \cdot ({}) = {} ,", old["s_x"], g2, s)
     page.says(r"r_x = 0.999 \cdot {} + 0.001 \cdot ({})^2 = {} ,", old["r_x"], g2, r)
     page.says(r"\hat{s}_x = \frac{{}}{1 - 0.9^{2}} = \frac{{}}{{}} = {} ,", s, s, 1 - RHO_1**2, new["s^_x"])
     page.says(r"\hat{r}_x = \frac{{}}{1 - 0.999^{2}} = \frac{{}}{{}} = {} ,", r, r, 1 - RHO_2**2, new["r^_x"])
     s, r = new["s^_x"], new["r^_x"]
-    page.says(r"-\frac{{}}{\sqrt{{}} + 10^{-8}} = \frac{{}}{{}} = {} , ``` ```math w_x = {} + {} = {} .",
-              s, r, -s, mpmath.sqrt(r) + DELTA, new["dw_x"], old["w_x"], new["dw_x"], new["w_x"])
+    page.says(
+        r"-\frac{{}}{\sqrt{{}} + 10^{-8}} = \frac{{}}{{}} = {} , ``` ```math w_x = {} + {} = {} .",
+        s,
+        r,
+        -s,
+        mpmath.sqrt(r) + DELTA,
+        new["dw_x"],
+        old["w_x"],
+        new["dw_x"],
+        new["w_x"],
+    )
     page.says(r"$`1 - 0.9^k = {},\ {},\ {}`$", *(1 - RHO_1**k for k in (1, 2, 3)))
     page.says(r"$`1 - 0.999^k = {},\ {},\ {}`$", *(1 - RHO_2**k for k in (1, 2, 3)))
 
@@ -302,12 +351,17 @@ def _check_findings(page):
     roots = [mpmath.sqrt(row["r_x"]) for row in adagrad]
     page.says("goes from {} over {} to {}, and its third", *roots)
     page.says("the steps are {}, {} and {}.", *(row["dw_x"] for row in adagrad))
-    page.says("gradient is down to {}, but the corrected mean is still {}, and the step is {}.",
-              *(adam[2][key] for key in ("g_x", "s^_x", "dw_x")))
+    page.says(
+        "gradient is down to {}, but the corrected mean is still {}, and the step is {}.",
+        *(adam[2][key] for key in ("g_x", "s^_x", "dw_x")),
+    )
 
     page.says(r"\frac{1}{\sqrt{{}}} = \sqrt{10} = {} ,", 1 - RHO, root_10)
-    page.says("inside the root takes off $`{}`$ of it, the one outside $`{}`$.",
-              root_10 - rms[0]["dw_x"], root_10 - outside[0]["dw_x"])
+    page.says(
+        "inside the root takes off $`{}`$ of it, the one outside $`{}`$.",
+        root_10 - rms[0]["dw_x"],
+        root_10 - outside[0]["dw_x"],
+    )
     page.says("at $`o = {}`$, where the gradient is {} times smaller", rms[1]["o"], g / rms[1]["g_x"])
     page.says("the next two steps are only {} and {};", rms[1]["dw_x"], rms[2]["dw_x"])
 

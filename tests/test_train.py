@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from common import data, models, probes, runs, train
+from common.batches import Batches
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def setting():
 def fit(images, make, epochs, run):
     model, optimizer = make()
     probe = probes.GradientNorms(model[1::2])
-    rows = train.fit(model, optimizer, epochs, lambda epoch: data.Batches(images, 8, 0, epoch), dict, run, probe)
+    rows = train.fit(model, optimizer, epochs, lambda epoch: Batches(images, 8, 0, epoch), dict, run, probe)
     return rows, model
 
 
@@ -40,7 +41,7 @@ def test_a_row_holds_the_mean_loss_and_the_norms_of_the_last_batch(setting):
     (row,), _ = fit(images, make, 1, train.Unsaved())
     model, optimizer = make()
     total = 0.0
-    for x, labels in data.Batches(images, 8, 0, 1):
+    for x, labels in Batches(images, 8, 0, 1):
         optimizer.zero_grad()
         losses = train.member_losses(model(x), labels)
         losses.sum().backward()
@@ -55,14 +56,14 @@ def test_a_row_holds_the_mean_loss_and_the_norms_of_the_last_batch(setting):
 def test_evaluate_counts_every_image(setting):
     _, test, make = setting
     model, _ = make()
-    (images, labels), = data.Batches(test, 30)
+    ((images, labels),) = Batches(test, 30)
     answers = model(images).argmax(1)
     expected = {
         "correct": [int((member == labels).sum()) for member in answers],
         "answered": [len(set(member.tolist())) for member in answers],
         "finite": [True, True],
     }
-    assert train.evaluate(model, data.Batches(test, 7)) == expected  # the last batch is short
+    assert train.evaluate(model, Batches(test, 7)) == expected  # the last batch is short
     assert not model.training
 
 
@@ -70,11 +71,15 @@ def test_evaluate_sees_what_is_not_finite(setting):
     _, test, make = setting
     model, _ = make()
     model[-1].weight.data[1, 0, 0] = math.nan
-    assert train.evaluate(model, data.Batches(test, 7))["finite"] == [True, False]
+    assert train.evaluate(model, Batches(test, 7))["finite"] == [True, False]
 
 
 def test_statuses():
-    row = {"train_loss": [0.5, 0.5, 2.31, math.nan, 0.5], "answered": [10, 1, 10, 10, 10], "finite": [True] * 4 + [False]}
+    row = {
+        "train_loss": [0.5, 0.5, 2.31, math.nan, 0.5],
+        "answered": [10, 1, 10, 10, 10],
+        "finite": [True] * 4 + [False],
+    }
     assert train.statuses(row, 10) == ["ok", "collapsed", "collapsed", "non-finite", "non-finite"]
 
 

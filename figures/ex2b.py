@@ -1,0 +1,157 @@
+"""The figures of exercise 2b and its table, from the record ex2b.json alone; ex2b_adam.py writes them."""
+
+import math
+
+import numpy as np
+
+from common import plots, searches
+
+SEARCHES = {"sgd": "SGD", "grid": "Adam, grid", "random": "Adam, random"}
+
+
+def caption(record, planned):
+    """What plots.caption() says, and how many of the planned runs the record has."""
+    made, wanted = len(record["runs"]), len(planned) * record["settings"]["seeds"]
+    return plots.caption(record) + (f"; {made} of {wanted} runs" if made < wanted else "")
+
+
+def epochs_of(record):
+    return range(1, record["settings"]["epochs"] + 1)
+
+
+def label(arm):
+    return searches.rate(arm["lr"]) + (
+        "" if arm["ok"] else " " + next(status for status in arm["status"] if status != "ok")
+    )
+
+
+def outcome(arm):
+    return f"{arm['train']:.1%} in training and {arm['test']:.1%} in the test"
+
+
+def draw_accuracy(record, planned):
+    """Test accuracy over epochs: Adam's default, Adam's best and SGD's best."""
+    every = searches.arms(record)
+    default = next(iter(searches.of(every, "default")), None)
+    adam, sgd = searches.best(every, "grid"), searches.best(every, "sgd")
+    shown = (
+        [("Adam by default and best", adam)]
+        if adam is default
+        else [("Adam by default", default), ("Adam's best", adam)]
+    )
+    shown = [(name, arm) for name, arm in (*shown, ("SGD's best", sgd)) if arm]
+    title = ", ".join(f"{name} {arm['test']:.1%}" for name, arm in shown) or "The searches name no winner"
+    made, (axes,) = plots.figure(title, note=caption(record, planned) + "; best by final training accuracy")
+    for number, (name, arm) in enumerate(shown):
+        plots.curve(axes, epochs_of(record), arm["curves"]["test"], f"{name}, {label(arm)}", number)
+    lowest = min((min(map(min, arm["curves"]["test"])) for _, arm in shown), default=0)
+    plots.accuracy(axes, bottom=max(0, math.ceil(10 * lowest) - 1) / 10)
+    return made
+
+
+def draw_marks(axes, arms, key, name, number):
+    """Draw the final accuracy `key` of each arm at its learning rate."""
+    if arms:
+        lr, accuracy, failed = zip(*((arm["lr"], arm[key], not arm["ok"]) for arm in arms))
+        plots.marks(axes, lr, accuracy, failed, name, number)
+
+
+def draw_rates(record, planned):
+    """Final training and test accuracy against the learning rate, every run one mark."""
+    every = searches.arms(record)
+    winners = [(which, searches.best(every, which)) for which in SEARCHES]
+    title = ", ".join(f"{which} {searches.rate(arm['lr'])} {arm['train']:.1%}" for which, arm in winners if arm)
+    title = (
+        f"Best in training: {title.replace('sgd', 'SGD')}" if title else "Every run failed: the searches name no winner"
+    )
+    made, panels = plots.figure(title, 2, note=caption(record, planned) + "; crosses: collapsed or non-finite")
+    for axes, key, name in zip(panels, ("train", "test"), ("final training accuracy", "final test accuracy")):
+        for number, (which, text) in enumerate(SEARCHES.items()):
+            draw_marks(axes, searches.of(every, which), key, text, number)
+        plots.rates(axes, name)
+    panels[1].legend(fontsize=8)
+    return made
+
+
+def draw_epochs(record, planned, which):
+    """Test and training accuracy over epochs for every learning rate of one search."""
+    every = searches.arms(record)
+    found, winner = searches.of(every, which), searches.best(every, which)
+    title = f"{searches.rate(winner['lr'])} is best, {outcome(winner)}" if winner else "every run failed"
+    title = f"{SEARCHES[which]}: {title}"
+    sample = f"curves of training accuracy: first {record['settings']['train_sample']} images"
+    made, panels = plots.figure(title, 2, note=f"{caption(record, planned)}; {sample}")
+    for axes, key, name in zip(panels, ("test", "train"), ("test accuracy", "training accuracy")):
+        for number, arm in enumerate(found):
+            plots.curve(axes, epochs_of(record), arm["curves"][key], label(arm), number)
+        plots.accuracy(axes, name)
+    return made
+
+
+def draw_random_against_grid(record, planned):
+    """The response curve through all measured rates of Adam, and the distribution of the best of five random draws."""
+    every = searches.arms(record)
+    adam = sorted((arm for arm in every if arm["optimizer"] == "adam"), key=lambda arm: arm["lr"])
+    if searches.best(every, "grid"):
+        grid, wins, expected = searches.random_against_grid(every)
+        title = f"Five random rates beat the grid in {wins:.0%} of draws: {expected:.1%} on average against {grid:.1%}"
+        wanted = sum(arm.optimizer == "adam" for arm in planned)
+        if len(adam) < wanted:
+            title = f"From {len(adam)} of {wanted} rates: random search beats the grid in {wins:.0%} of draws"
+    else:
+        title = "Random against grid: the grid names no winner"
+    limit = f"linear in log(rate) between the {len(adam)} measured rates: it cannot exceed the best measured one"
+    note = f"{caption(record, planned)}; {limit}"
+    made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
+    left.plot([arm["lr"] for arm in adam], [arm["train"] for arm in adam], color="0.5", linewidth=1)
+    for number, which in ((1, "grid"), (2, "random")):
+        draw_marks(left, searches.of(every, which), "train", SEARCHES[which], number)
+    plots.rates(left, "final training accuracy")
+    left.legend(fontsize=8)
+    accuracy, probability = searches.best_of_random(adam)
+    below = np.cumsum(probability)
+    right.plot(accuracy, below, color=plots.COLOURS[0], label="best of five random draws")
+    drawn = len(searches.of(every, "random"))
+    for number, which, name in ((1, "grid", "best of the grid"), (2, "random", f"best of the {drawn} drawn")):
+        if searches.best(every, which):
+            right.axvline(searches.best(every, which)["train"], color=plots.COLOURS[number], linestyle="--", label=name)
+    right.set(xlabel="best final training accuracy", ylabel="share of draws that stay below", ylim=(0, 1))
+    right.set_xlim(left=accuracy[np.searchsorted(below, 0.01)] - 0.01)
+    right.xaxis.set_major_formatter(plots.PercentFormatter(1.0))
+    right.yaxis.set_major_formatter(plots.PercentFormatter(1.0, decimals=0))
+    right.legend(loc="upper left", fontsize=8)
+    return made
+
+
+def figures(record, planned):
+    """Yield (file name, Figure) of every figure that the record has runs for; `planned` are the experiment's arms."""
+    every = searches.arms(record)
+    yield "ex2b_accuracy.png", draw_accuracy(record, planned)
+    yield "ex2b_rates.png", draw_rates(record, planned)
+    for which in SEARCHES:
+        if searches.of(every, which):
+            yield f"ex2b_epochs_{which}.png", draw_epochs(record, planned, which)
+    if any(arm["optimizer"] == "adam" for arm in every):
+        yield "ex2b_random_against_grid.png", draw_random_against_grid(record, planned)
+
+
+def table(record):
+    """The results as text: one line per run, then what the searches found."""
+    lines = [f"{'run':24}{'search':15}{'final training':>15}{'test':>8}  {'last ten epochs':17}status"]
+    for run in sorted(record["runs"], key=lambda run: (run["optimizer"], -run["lr"], run["seed"])):
+        last = run["test_accuracy"][-10:]
+        lines.append(
+            f"{run['optimizer']} {searches.rate(run['lr'])}, seed {run['seed']}".ljust(24)
+            + f"{'+'.join(run['searches']):15}{run['final_train_accuracy']:15.2%}{run['test_accuracy'][-1]:8.2%}"
+            + f"  {min(last):.2%} - {max(last):.2%}  {run['status']}"
+        )
+    every = searches.arms(record)
+    for which, name in SEARCHES.items():
+        arm = searches.best(every, which)
+        lines.append(f"{name}: " + (f"{searches.rate(arm['lr'])}, {outcome(arm)}" if arm else "no winner"))
+    if searches.best(every, "grid"):
+        grid, wins, expected = searches.random_against_grid(every)
+        lines.append(
+            f"Best of five random rates: {expected:.2%} on average, above the grid's {grid:.2%} in {wins:.0%} of draws"
+        )
+    return "\n".join(lines)
