@@ -7,6 +7,7 @@ import socket
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -78,19 +79,35 @@ def fashion_mnist(root):
 
     Raises Missing where it is neither there nor to be downloaded, OSError where a file is not the published one.
     """
-    from torchvision.datasets import FashionMNIST
-
+    reader = _torchvision().FashionMNIST
     _unpack_debian(Path(root))
-    parts = _obtain(FashionMNIST, Path(root), FASHION_MNIST)
+    parts = _obtain(reader, Path(root), FASHION_MNIST)
     return splits(*(x for part in parts for x in (part.data.numpy()[..., None], part.targets)))
 
 
 def cifar10(root):
     """Return real CIFAR-10, 50000 training and 10000 test images of 32 x 32 x 3; raises like fashion_mnist()."""
-    from torchvision.datasets import CIFAR10 as Reader
-
-    parts = _obtain(Reader, Path(root), CIFAR10)
+    parts = _obtain(_torchvision().CIFAR10, Path(root), CIFAR10)
     return splits(*(x for part in parts for x in (part.data, part.targets)))
+
+
+def _torchvision():
+    """Import torchvision.datasets; a torchvision built for another torch fails at its import."""
+    try:
+        from torchvision import datasets
+    except (ImportError, RuntimeError) as error:
+        found = ", ".join(f"{name} {_version(name)}" for name in ("torch", "torchvision"))
+        raise OSError(
+            f"torchvision does not go with torch (got {found}: {error}). Install requirements.txt anew"
+        ) from None
+    return datasets
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _obtain(reader, root, checksums):

@@ -47,6 +47,8 @@ def lock(folder, name):
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / f"{name}.lock", timeout=0):
             holder.write_text(f"process {os.getpid()}")
+            for partial in folder.glob(f".{name}-*"):  # what a process left that was killed while it wrote
+                partial.unlink()
             yield
     except filelock.Timeout:
         who = holder.read_text() if holder.exists() else "another process"

@@ -14,7 +14,7 @@ def mean(values):
 
 
 def arms(record):
-    """One dict per arm: "train" and "test" (final accuracy, mean over seeds), "status", "ok", "curves" [epoch][seed]."""
+    """One dict per arm: "train", "test" (final accuracy, mean over seeds), "status", "ok", "curves" [epoch][seed]."""
     groups = {}
     for run in record["runs"]:
         groups.setdefault((run["optimizer"], run["lr"]), []).append(run)

@@ -47,7 +47,7 @@ def forward_backward(model, images, labels, dtype=None):
 
 @torch.no_grad()
 def evaluate(model, batches, dtype=None):
-    """Score every image in evaluation mode; per member: correct answers, classes answered, whether logits are finite."""
+    """Score every image in evaluation mode: correct answers, classes answered, all logits finite; lists [member]."""
     model.eval()
     correct, answered, finite = 0, 0, True
     for images, labels in batches:

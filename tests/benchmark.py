@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 REPEATS = 5
 HIDDEN, LR = (50, 30, 30), 0.005
+WIDTH = 32  # the default of ex2b_adam.py
 IMAGES_2A, STEPS_2B = 12800, 24  # what is timed: whole batches of 64, steps of 128
 
 
@@ -188,7 +189,7 @@ def cnn_tutorial():
     crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
     transform = transforms.Compose([crop, flip, transforms.ToTensor(), transforms.Normalize(mean, std)])
     images = datasets.CIFAR10(ROOT / "data", train=True, transform=transform)
-    model = models.cnn(64, 0).to(memory_format=torch.contiguous_format)
+    model = models.cnn(WIDTH, 0).to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.Adam(model.parameters())
 
     def steps(n):
@@ -209,7 +210,7 @@ def cnn(dtype=None, bare=False):
 
     torch.set_num_threads(1)
     images, _ = data.cifar10(ROOT / "data")
-    model = models.cnn(64, 0)
+    model = models.cnn(WIDTH, 0)
     optimizer = torch.optim.Adam(model.parameters())
     fixed = next(iter(Batches(images, 128)))
 

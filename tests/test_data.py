@@ -4,7 +4,10 @@ import gzip
 import hashlib
 import os
 import pickle
+import re
 import struct
+import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -120,6 +123,13 @@ def test_a_hostile_pickle_is_refused_unopened(tmp_path):
     with pytest.raises(OSError, match="data_batch_3"):
         data.cifar10(tmp_path)
     assert not (tmp_path / "payload ran").exists()
+
+
+def test_a_torchvision_that_does_not_import_is_one_line_with_the_versions(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(OSError, match=f"torch {re.escape(version('torch'))}, torchvision ") as caught:
+        data.fashion_mnist(tmp_path)
+    assert not isinstance(caught.value, data.Missing) and "\n" not in str(caught.value)
 
 
 def test_missing_data_becomes_the_stand_in_loudly(tmp_path, monkeypatch, capsys):

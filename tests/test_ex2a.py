@@ -184,6 +184,42 @@ def test_an_interrupted_experiment_goes_on_to_the_same_record(root, quick, tmp_p
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]  # no partial file
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("surroundings", ["elsewhere", "symlink", "closed stdout", "cp1252", "optimised", "no home"])
+def test_it_works_wherever_it_is_called(root, quick, tmp_path, surroundings):
+    """Redraw in a folder with blanks and umlauts, under each of these circumstances."""
+    out = tmp_path / "Figürchen mit Leerzeichen"
+    out.mkdir()
+    (out / "ex2a.json").write_bytes((quick / "out/ex2a.json").read_bytes())
+    script_path, flags, environment, stdout = root / "ex2a_vanishing.py", [], dict(os.environ), subprocess.PIPE
+    if surroundings == "symlink":
+        script_path = tmp_path / "link.py"
+        script_path.symlink_to(root / "ex2a_vanishing.py")
+    if surroundings == "closed stdout":
+        reader, stdout = os.pipe()
+        os.close(reader)
+    if surroundings == "cp1252":
+        environment |= {"PYTHONIOENCODING": "cp1252", "TERM": ""}
+    if surroundings == "optimised":
+        flags = ["-O"]
+    if surroundings == "no home":
+        environment = {key: value for key, value in environment.items() if key != "HOME"} | {"TMPDIR": "/nowhere"}
+    command = [sys.executable, *flags, str(script_path), "--plot-only", "--out", out.name]
+    done = subprocess.run(
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        cwd=tmp_path,
+        timeout=200,
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert {path.name for path in out.glob("*.png")} == {path.name for path in (quick / "out").glob("*.png")}
+    assert all(path.read_bytes() == (quick / "out" / path.name).read_bytes() for path in out.glob("*.png"))
+
+
 def test_usage_and_help_answer_at_once(root):
     began = time.monotonic()
     for arguments, code in ((["--help"], 0), (["--epochs", "0"], 2)):

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import multiprocessing
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -257,7 +259,9 @@ def test_training_accuracy_chooses_and_a_better_test_accuracy_does_not():
 
 @pytest.mark.parametrize("status", ["collapsed", "non-finite"])
 def test_failed_runs_rank_last_whatever_their_accuracy(status):
-    entries = [result(arm, 0.3 + i / 100) for i, arm in enumerate(GRID)] + [result(ex2b_adam.ARMS[1], 0.99, status=status)]
+    entries = [result(arm, 0.3 + i / 100) for i, arm in enumerate(GRID)] + [
+        result(ex2b_adam.ARMS[1], 0.99, status=status)
+    ]
     ranked = searches.ranked(searches.arms(made_up(entries)))
     assert [arm["train"] for arm in ranked] == [0.3 + i / 100 for i in (4, 3, 2, 1, 0)] + [0.99]
     assert searches.best(searches.arms(made_up(entries)), "sgd") is None
@@ -509,9 +513,11 @@ def session(leader):
 
 
 def gone(leader, within=10):
+    """Whether every process of the session ends by itself; those that do not are ended."""
     end = time.monotonic() + within
     while session(leader):
         if time.monotonic() > end:
+            os.killpg(leader, signal.SIGKILL)
             return False
         time.sleep(0.1)
     return True
@@ -541,8 +547,9 @@ def test_kill_at_random_moments_and_go_on(quick, tmp_path):
         process = start(tmp_path, "--jobs", str(moments.choice((1, 2, 3))))
         time.sleep(moments.uniform(0.5, 12))
         process.kill()
-        process.communicate()
+        process.wait()
         assert gone(process.pid), f"a worker survived (seed {seed})"
+        process.communicate()
         if (tmp_path / "out" / "ex2b.json").exists():
             part = record_of(tmp_path)["runs"]
             assert all(entry in record_of(folder)["runs"] for entry in part)
@@ -566,6 +573,17 @@ def test_signals_end_it_quietly(tmp_path, sent, code, whom):
         _, said = process.communicate(timeout=20)
         assert process.returncode == code and "Traceback" not in said, said
         assert gone(process.pid)
+
+
+def test_workers_are_deaf_to_control_c():
+    with workers.pool(2) as (executor, _):
+        wait([executor.submit(time.sleep, 1) for _ in range(2)])  # both have begun
+        started = multiprocessing.active_children()
+        for process in started:
+            os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+        assert executor.submit(int, "7").result(10) == 7
+        assert len(started) == 2 and all(process.is_alive() for process in started)
 
 
 @linux

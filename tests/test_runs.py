@@ -120,5 +120,6 @@ def test_one_process_at_a_time(tmp_path):
                 pass
         with runs.lock(tmp_path, "another"):
             pass
+    (tmp_path / ".ex-run.pt.123").write_bytes(b"of a process that was killed while it wrote")
     with runs.lock(tmp_path, "ex"):
-        pass
+        assert not (tmp_path / ".ex-run.pt.123").exists()
