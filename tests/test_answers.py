@@ -8,7 +8,7 @@ import pytest
 from documents import Document, every_digit_matters
 
 import ex2a_vanishing
-from common import runs
+from common import models, runs
 from figures import ex2a
 from theory import walks
 
@@ -178,6 +178,26 @@ def check_answers(text):
     page.says("with {} layers, one step of SGD leaves {} of", 7, np.mean(depth(7)["unmoved"]))
     page.says("with {} layers {}, since", 9, np.mean(depth(9)["unmoved"]))
     page.says("layer 1 is {} with {} layers", np.mean(depth(12)["initial"]["signal"][0]), 12)
+
+    choice = runs.read_record(ROOT / "figures/cnn_candidates.json")
+    found = choice["candidates"]
+    page.says("Five candidates were trained for {} epochs on {} training", found[0]["epochs"], choice["train_images"])
+    page.says("on the other {} by", choice["held_out"])
+    page.says("leads by {} percentage", percent(found[3]["held_out_accuracy"][-1] - found[1]["held_out_accuracy"][-1]))
+    page.table(
+        "channels",
+        [
+            [
+                None,
+                entry["parameters"],
+                entry["multiply_adds"] / 1e6,
+                entry["seconds_per_epoch"],
+                percent(entry["held_out_accuracy"][-1]),
+            ]
+            for entry in found
+        ],
+    )
+    page.given(*dict.fromkeys(part for entry in found for part in entry["candidate"].replace("|", "").split()))
     assert page.unchecked() == []
 
 
@@ -320,6 +340,14 @@ def test_where_float32_stops_the_first_layer():
     assert max(share[RESCUE["init"]]) < 0.001
     variances = [np.mean(layer) for layer in SCHEMES["default"]["layer_variance"]]
     assert variances[0] / variances[-1] > 3e4 and min(np.mean(layer) for layer in RESCUE["layer_variance"]) > 0.05
+
+
+def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use():
+    found = runs.read_record(ROOT / "figures/cnn_candidates.json")["candidates"]
+    best = max(found, key=lambda entry: entry["held_out_accuracy"][-1])
+    assert len(found) == 5 and best is found[3]
+    used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
+    assert best["candidate"] == used
 
 
 def test_every_figure_is_shown():
