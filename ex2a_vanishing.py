@@ -15,6 +15,7 @@ gradient norms of the epoch's last batch. Written: figures/ex2a.json, and figure
 The theory under test: theory/1b_unstable_gradients.md.
 """
 
+import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -151,7 +152,7 @@ def experiment(settings, record_path):
 
     device = command.device(settings.device)
     what, images, test = data.load("Fashion-MNIST", settings.data, settings.stand_in, settings.quick)
-    print(f"Training on {what}: {len(images)} images, tested on {len(test)}", flush=True)
+    print(f"Training on {what}: {len(images)} images, tested on {len(test)}", file=sys.stderr)
     runs.check_target(record_path(what), what)
     images, test = images.to(device), test.to(device)
     held_out = min(HELD_OUT, len(images) // 10)

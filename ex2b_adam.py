@@ -14,6 +14,7 @@ Written: figures/ex2b.json and figures/ex2b_*.png.
 """
 
 import os
+import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Annotated, Literal
@@ -169,7 +170,7 @@ def experiment(settings, record_path):
 
     device = command.device(settings.device)
     what, train_split, test = data.load("CIFAR-10", settings.data, settings.stand_in, settings.quick)
-    print(f"Training on {what}: {len(train_split)} images, tested on {len(test)}", flush=True)
+    print(f"Training on {what}: {len(train_split)} images, tested on {len(test)}", file=sys.stderr)
     path, lengths = record_path(what), {"train_images": len(train_split), "test_images": len(test)}
     del train_split, test  # the workers have their own
     runs.check_target(path, what)
