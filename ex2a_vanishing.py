@@ -152,7 +152,6 @@ def experiment(settings, record_path):
 
     device = command.device(settings.device)
     what, images, test = data.load("Fashion-MNIST", settings.data, settings.stand_in, settings.quick)
-    print(f"Training on {what}: {len(images)} images, tested on {len(test)}", file=sys.stderr)
     runs.check_target(record_path(what), what)
     images, test = images.to(device), test.to(device)
     held_out = min(HELD_OUT, len(images) // 10)
@@ -163,6 +162,7 @@ def experiment(settings, record_path):
     progress = command.Progress(settings.epochs * settings.seeds * (len(CANDIDATES) + len(ARMS)))
     entries, seconds = {"search": [], "all": []}, 0.0
     with runs.lock(settings.runs, "ex2a"):
+        print(f"Training on {what}: {len(images)} images, tested on {len(test)}", file=sys.stderr)
         for part, arms, *splits in jobs:
             members = len(arms) * settings.seeds
             name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"

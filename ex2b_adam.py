@@ -170,7 +170,6 @@ def experiment(settings, record_path):
 
     device = command.device(settings.device)
     what, train_split, test = data.load("CIFAR-10", settings.data, settings.stand_in, settings.quick)
-    print(f"Training on {what}: {len(train_split)} images, tested on {len(test)}", file=sys.stderr)
     path, lengths = record_path(what), {"train_images": len(train_split), "test_images": len(test)}
     del train_split, test  # the workers have their own
     runs.check_target(path, what)
@@ -202,6 +201,7 @@ def experiment(settings, record_path):
         jobs, gpus = places(settings, device)
         jobs = min(jobs, len(todo))
         with runs.lock(settings.runs, "ex2b"), workers.pool(jobs, gpus) as (executor, reported):
+            print(f"Training on {what}: {lengths['train_images']} images", file=sys.stderr)
             one = partial(train, settings=settings, shared=shared)
             progress = command.Progress(len(todo) * settings.epochs)
             workers.sweep(executor, reported, one, todo, settings.epochs, jobs, progress.step, finished)

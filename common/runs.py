@@ -45,6 +45,9 @@ def lock(folder, name):
     holder = folder / f"{name}.holder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write into {folder} ({error.strerror}). Give another --runs") from None
+    try:
         with filelock.FileLock(folder / f"{name}.lock", timeout=0):
             holder.write_text(f"process {os.getpid()}")
             for partial in folder.glob(f".{name}-*"):  # what a process left that was killed while it wrote
