@@ -16,6 +16,7 @@ The theory under test: theory/1b_unstable_gradients.md.
 """
 
 import sys
+from collections import deque
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -68,18 +69,23 @@ def side_by_side(arms):
     return list(groups.values())
 
 
-def prepare(arms, seeds, images):
-    """Build the model of these arms; return it, its linear layers and the norms on epoch 1's last batch."""
-    from common import models, probes, train as training
+def last_batch(images):
+    """Return the batch on which gradients are read before training: images and labels of the last one of epoch 1."""
     from common.batches import Batches
 
+    return deque(Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1), maxlen=1).pop()
+
+
+def prepare(arms, seeds, batch):
+    """Build the model of these arms; return it, its linear layers and the norms on `batch`."""
+    from common import models, probes, train as training
+
+    images, labels = batch
     members = [(arm.init, seed) for arm in arms for seed in range(seeds)]
-    features = images.images[0].numel()
-    model = models.mlp(arms[0].hidden, arms[0].activation, members, features).to(images.images.device)
+    model = models.mlp(arms[0].hidden, arms[0].activation, members, images[0].numel()).to(images.device)
     layers = list(model[1::2])
-    *_, (last, labels) = Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1)
     with probes.GradientNorms(layers) as probe:
-        training.forward_backward(model, last, labels)
+        training.forward_backward(model, images, labels)
     return model, layers, probe.norms
 
 
@@ -100,7 +106,7 @@ def train(arms, settings, images, scored, run):
     from common import probes, train as training
     from common.batches import Batches
 
-    model, layers, initial = prepare(arms, settings.seeds, images)
+    model, layers, initial = prepare(arms, settings.seeds, last_batch(images))
     parts = [slice(i * settings.seeds, (i + 1) * settings.seeds) for i in range(len(arms))]
     predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(arms, parts)]
 
@@ -133,11 +139,11 @@ def by_depth(settings, images):
 
     unmoved: the share of layer 1's weights that one step of SGD leaves as they are in float32, bit for bit.
     """
-    entries = []
+    entries, batch = [], last_batch(images)
     for hidden_layers in DEPTHS:
         for activation, init in DEPTH_ARMS:
             arm = Arm((30,) * hidden_layers, activation, init)
-            _, layers, initial = prepare([arm], settings.seeds, images)
+            _, layers, initial = prepare([arm], settings.seeds, batch)
             weight, signal = layers[0].weight, predict(arm, layers, slice(None), initial["signal"][-1])
             entry = {"hidden_layers": hidden_layers, "activation": activation, "init": init, "initial": initial}
             entry["predicted"] = {"signal": signal}

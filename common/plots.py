@@ -73,7 +73,7 @@ def draw(title, panels, finish, note, sharey=True, marker=""):
 def curve(axes, x, values, label, number):
     """Draw the mean over seeds of `values` [x][seed] as line `number`, with a band from the smallest to the largest.
 
-    None in the values (not finite) leaves a gap.
+    A value that is not finite leaves a gap.
     """
     values = np.array(values, dtype=float)
     (line,) = axes.plot(x, values.mean(1), color=COLOURS[number], linestyle=LINES[number], label=label)

@@ -65,14 +65,13 @@ def statuses(row, classes):
 
     Collapsed: one class answered on the test set, or a mean training loss of guessing, ln(classes), or above.
     """
-    return [
-        "non-finite"
-        if not (finite and math.isfinite(loss))
-        else "collapsed"
-        if answered == 1 or loss >= math.log(classes)
-        else "ok"
-        for loss, answered, finite in zip(row["train_loss"], row["answered"], row["finite"])
-    ]
+
+    def status(loss, answered, finite):
+        if not (finite and math.isfinite(loss)):
+            return "non-finite"
+        return "collapsed" if answered == 1 or loss >= math.log(classes) else "ok"
+
+    return [status(*member) for member in zip(row["train_loss"], row["answered"], row["finite"])]
 
 
 class Unsaved:
