@@ -104,7 +104,7 @@ def train(arm, seed, settings, shared):
     dtype = torch.bfloat16 if shared["precision"] == "bfloat16" else None
 
     def count(split):
-        return training.evaluate(model, Batches(split, 500), dtype)
+        return training.evaluate(model, Batches(split, 250), dtype)
 
     def measure():
         return count(test) | {"train_correct": count(sample)["correct"]}
