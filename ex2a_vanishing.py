@@ -157,7 +157,8 @@ def experiment(settings, record_path):
     from common import data, runs
 
     device = command.device(settings.device)
-    what, images, test = data.load("Fashion-MNIST", settings.data, settings.stand_in, settings.quick)
+    root, states = command.beside(settings.data, "data"), command.beside(settings.runs, "runs")
+    what, images, test = data.load("Fashion-MNIST", root, settings.stand_in, settings.quick)
     runs.check_target(record_path(what), what)
     images, test = images.to(device), test.to(device)
     held_out = min(HELD_OUT, len(images) // 10)
@@ -167,14 +168,14 @@ def experiment(settings, record_path):
     jobs += [("all", arms, images, test) for arms in side_by_side(ARMS)]
     progress = command.Progress(settings.epochs * settings.seeds * (len(CANDIDATES) + len(ARMS)))
     entries, seconds = {"search": [], "all": []}, 0.0
-    with runs.lock(settings.runs, "ex2a"):
+    with runs.lock(states, "ex2a"):
         print(f"Training on {what}: {len(images)} images, tested on {len(test)}", file=sys.stderr)
         for part, arms, *splits in jobs:
             members = len(arms) * settings.seeds
             name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
             determined_by = fixed | {"data": what, "arms": [arm.name for arm in arms]}
             after = lambda run: progress.step(f"{name}, epoch {len(run.rows)}", members)  # noqa: E731
-            run = runs.Run(settings.runs, name, determined_by, settings.fresh, after)
+            run = runs.Run(states, name, determined_by, settings.fresh, after)
             progress.step(name, members * len(run.rows))
             entries[part] += train(arms, settings, *splits, run)
             seconds += run.seconds

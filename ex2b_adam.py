@@ -14,6 +14,7 @@ Written: figures/ex2b.json and figures/ex2b_*.png.
 """
 
 import os
+import platform
 import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -61,7 +62,9 @@ class Settings(command.Options):
     width: Annotated[int, command.whole(1, 1024)] = 32
     """channels of the CNN's first stage"""
     jobs: Annotated[int | None, command.whole(1, 1000)] = None
-    """runs at a time, one thread each on a CPU [number of cores, or of GPUs]"""
+    """runs at a time on this machine, one thread each on a CPU [number of cores, or of GPUs]"""
+    scheduler: Annotated[str | None, command.SCHEDULER] = None
+    """train on the workers of this Dask cluster instead"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """arithmetic of the network; auto is bfloat16 where the processor or GPU has it"""
 
@@ -70,11 +73,39 @@ class Settings(command.Options):
 
 
 @lru_cache(1)
-def images(root, stand_in, quick, device):
-    """Return the training and the test Split on the device, read once per process."""
+def images(what, root, quick, device):
+    """Return the training and the test Split on the device, read once per process; `what` they are was found before."""
     from common import data
 
-    return tuple(split.to(device) for split in data.load("CIFAR-10", root, stand_in, quick)[1:])
+    found, *splits = data.load("CIFAR-10", root, what == "stand-in", quick)
+    if found != what:
+        raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {root} there")
+    return tuple(split.to(device) for split in splits)
+
+
+def survey(settings):
+    """Look, where the runs will be, for what they need; return the data's name, its sizes, and what the machine offers.
+
+    That is: the device, whether it is good at bfloat16, how many runs it takes at a time, and which GPUs they share.
+    """
+    import torch
+
+    from common import data
+
+    device = command.device(settings.device)
+    root = command.beside(settings.data, "data")
+    what, train_split, test = data.load("CIFAR-10", root, settings.stand_in, settings.quick)
+    bfloat16, jobs, gpus = False, 1, []
+    if device.type == "cpu":
+        bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if device.type == "cuda":
+        bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cuda" and device.index is None:
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
+        jobs = len(gpus)
+    offers = {"device": str(device), "bfloat16": bfloat16, "jobs": jobs, "gpus": gpus}
+    return what, {"train_images": len(train_split), "test_images": len(test)}, offers
 
 
 def optimizer_of(arm, parameters):
@@ -98,7 +129,8 @@ def train(arm, seed, settings, shared):
     from common.batches import Batches
 
     device = command.device(settings.device)
-    train_split, test = images(settings.data, shared["data"] == "stand-in", settings.quick, device)
+    root, states = command.beside(settings.data, "data"), command.beside(settings.runs, "runs")
+    train_split, test = images(shared["data"], root, settings.quick, device)
     sample = train_split[:TRAIN_SAMPLE]
     model = models.cnn(shared["width"], seed).to(device)
     dtype = torch.bfloat16 if shared["precision"] == "bfloat16" else None
@@ -116,7 +148,7 @@ def train(arm, seed, settings, shared):
         workers.report((arm, seed), len(run.rows), run.seconds)
 
     mine = shared | {"optimizer": arm.optimizer, "lr": arm.lr, "seed": seed}
-    run = runs.Run(settings.runs, f"ex2b-{arm.name.replace(' ', '-')}-{seed}", mine, settings.fresh, after)
+    run = runs.Run(states, f"ex2b-{arm.name.replace(' ', '-')}-{seed}", mine, settings.fresh, after)
     after(run)
     try:
         optimizer = optimizer_of(arm, model.parameters())
@@ -129,8 +161,8 @@ def train(arm, seed, settings, shared):
     return {
         **{"optimizer": arm.optimizer, "lr": arm.lr, "searches": arm.searches, "seed": seed},
         **{"momentum": MOMENTUM if arm.optimizer == "sgd" else None},
-        **{"status": status, "precision": shared["precision"], "device": machine["device"]},
-        **{"threads": machine["threads"], "versions": versions, "seconds": run.seconds},
+        **{"status": status, "precision": shared["precision"], "seconds": run.seconds},
+        **{"versions": versions, **machine},
         "test_accuracy": [row["correct"][0] / len(test) for row in rows],
         "train_accuracy": [row["train_correct"][0] / len(sample) for row in rows],
         "train_loss": [row["train_loss"][0] for row in rows],
@@ -138,43 +170,37 @@ def train(arm, seed, settings, shared):
     }
 
 
-def resolve_precision(wanted, recorded, device):
+def resolve_precision(wanted, recorded, offers):
     """Return "float32" or "bfloat16": what is asked for, else what the record has, else what the device is good at."""
-    import torch
-
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    able = offers["bfloat16"]
     precision = (recorded or ("bfloat16" if able else "float32")) if wanted == "auto" else wanted
     if precision == "bfloat16" and not able:
         why = "the record's runs have it" if wanted == "auto" else "--precision"
-        raise OSError(f"bfloat16 cannot be had on {device} ({why}). Give --precision float32, and another --out")
+        where = offers["device"]
+        raise OSError(f"bfloat16 cannot be had on {where} ({why}). Give --precision float32, and another --out")
     return precision
 
 
-def places(settings, device):
-    """Return how many runs to train at a time, and the GPUs that the workers share out among them."""
-    import torch
-
-    gpus = []
-    if device.type == "cuda" and device.index is None:
-        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return settings.jobs or (cores if device.type == "cpu" else max(1, len(gpus))), gpus
+def engine(settings, jobs=1, gpus=()):
+    """Return the workers.Engine that the settings ask for, as a context."""
+    return workers.cluster(settings.scheduler) if settings.scheduler else workers.pool(jobs, gpus)
 
 
 def experiment(settings, record_path):
-    """Train what the record at record_path(what the data is) lacks, rewriting it behind every run; return the path."""
-    from common import data, runs
+    """Train what the record at record_path(what the data is) lacks, rewriting it behind every run; return the path.
 
-    device = command.device(settings.device)
-    what, train_split, test = data.load("CIFAR-10", settings.data, settings.stand_in, settings.quick)
-    path, lengths = record_path(what), {"train_images": len(train_split), "test_images": len(test)}
-    del train_split, test  # the workers have their own
+    This process only keeps the books: what needs PyTorch or the data happens in the workers.
+    """
+    from common import runs
+
+    with engine(settings) as one:
+        what, lengths, offers = one.submit(survey, settings).result()
+    if settings.scheduler and what == "stand-in" and not (settings.stand_in or settings.quick):
+        print("\nNO REAL DATA on the cluster, its worker says why. GENERATED DATA takes its place.\n", file=sys.stderr)
+    path = record_path(what)
     runs.check_target(path, what)
     old = runs.read_record(path) if path.exists() and not settings.fresh else {"settings": {}, "runs": []}
-    precision = resolve_precision(settings.precision, old["settings"].get("precision"), device)
+    precision = resolve_precision(settings.precision, old["settings"].get("precision"), offers)
     shared = {
         **{"data": what, "epochs": settings.epochs, "batch_size": BATCH_SIZE, "momentum": MOMENTUM},
         **{"width": settings.width, "precision": precision, "train_sample": TRAIN_SAMPLE, **lengths},
@@ -190,21 +216,19 @@ def experiment(settings, record_path):
 
     def finished(entry):
         entries[entry["optimizer"], entry["lr"], entry["seed"]] = entry
-        versions, machine = command.versions_and_machine(device)
         kept = [entries[key] for key in order if key in entries]
         record = {"schema": runs.SCHEMA, "exercise": "2b", "data": what, "settings": {"seeds": seeds, **shared}}
         del record["settings"]["data"]
-        record |= {"versions": versions, "machine": machine | {"threads": entry["threads"]}}
+        record |= {"versions": entry["versions"], "machine": {key: entry[key] for key in command.MACHINE}}
         runs.write_record(path, record | {"seconds": sum(entry["seconds"] for entry in kept), "runs": kept})
 
     if todo:
-        jobs, gpus = places(settings, device)
-        jobs = min(jobs, len(todo))
-        with runs.lock(settings.runs, "ex2b"), workers.pool(jobs, gpus) as (executor, reported):
-            print(f"Training on {what}: {lengths['train_images']} images", file=sys.stderr)
+        jobs, states = min(settings.jobs or offers["jobs"], len(todo)), command.beside(settings.runs, "runs")
+        with runs.lock(states, "ex2b"), engine(settings, jobs, offers["gpus"]) as many:
+            print(f"Training on {what}: {lengths['train_images']} images, {many.name}", file=sys.stderr)
             one = partial(train, settings=settings, shared=shared)
             progress = command.Progress(len(todo) * settings.epochs)
-            workers.sweep(executor, reported, one, todo, settings.epochs, jobs, progress.step, finished)
+            workers.sweep(many, one, todo, settings.epochs, progress.step, finished)
     return path
 
 
@@ -232,4 +256,6 @@ def main(settings):
 
 
 if __name__ == "__main__":
+    from ex2b_adam import Settings, main  # under the name by which workers know it
+
     command.run(main, command.read(Settings, __doc__))

@@ -36,10 +36,22 @@ def whole(low, high):
     return _checked(read, f"{low}..{high}")
 
 
+FOLDER = _checked(lambda text: Path(text).absolute(), "DIR")  # a path typed is taken from the current folder
+
+
 def _device_name(text):
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", text):
         raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps (got '{text}')")
     return text
+
+
+def _scheduler_address(text):
+    if not re.fullmatch(r"(tcp|tls)://\S+:[0-9]+", text):
+        raise ValueError(f"must be tcp://HOST:PORT (got '{text}')")
+    return text
+
+
+SCHEDULER = _checked(_scheduler_address, "tcp://HOST:PORT")
 
 
 @dataclass(frozen=True)
@@ -50,12 +62,12 @@ class Options:
     """epochs to train"""
     seeds: Annotated[int, whole(1, 1000)] = 5
     """seeds of every arm: 0, 1, ..."""
-    data: Path = ROOT / "data"
-    """folder of the data sets, in torchvision's layout"""
-    out: Path | None = None
+    data: Annotated[Path | None, FOLDER] = None
+    """folder of the data sets, in torchvision's layout [data, beside the scripts]"""
+    out: Annotated[Path | None, FOLDER] = None
     """folder for the record and the figures [figures; figures/quick, figures/stand-in]"""
-    runs: Path = ROOT / "runs"
-    """folder for the state of unfinished and finished runs"""
+    runs: Annotated[Path | None, FOLDER] = None
+    """folder for the state of unfinished and finished runs [runs]"""
     device: Annotated[str, _checked(_device_name, "auto|cpu|cuda|cuda:N|mps")] = "auto"
     """where to train; auto is CUDA where it works, else the CPU"""
     stand_in: bool = False
@@ -90,6 +102,11 @@ def run(main, settings):
         sys.exit(1)
 
 
+def beside(folder, name):
+    """The folder given, else the one of that name beside the scripts, on whichever machine this is."""
+    return folder or ROOT / name
+
+
 def folder(settings, stand_in):
     """The folder for record and figures: the one given, else one that keeps real and generated data apart."""
     if settings.out is not None:
@@ -104,6 +121,9 @@ def small(settings):
     return replace(settings, epochs=min(settings.epochs, 2), seeds=min(settings.seeds, 2))
 
 
+MACHINE = "device", "name", "capability", "threads"
+
+
 def versions_and_machine(device):
     """Describe what a result may depend on besides the settings, for the record."""
     import platform
@@ -115,7 +135,7 @@ def versions_and_machine(device):
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     capability = torch.backends.cpu.get_cpu_capability()
-    return versions, {"device": str(device), "name": name, "capability": capability, "threads": torch.get_num_threads()}
+    return versions, dict(zip(MACHINE, (str(device), name, capability, torch.get_num_threads())))
 
 
 def device(name):

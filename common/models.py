@@ -1,5 +1,8 @@
 """The networks: mlp(), whose members train side by side, and cnn(); and the initialisation schemes."""
 
+import threading
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torch.nn import init
@@ -33,6 +36,17 @@ class Columns(nn.Module):
         return images.flatten(1).T
 
 
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _seeded(seed):
+    """Let PyTorch's initialisers draw under `seed`; the global generator is left as it was, other threads wait."""
+    with _one_at_a_time, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def mlp(hidden, activation, members, features=784, classes=10):
     """Build an ensemble of MLPs; logits (members, classes, batch).
 
@@ -43,8 +57,7 @@ def mlp(hidden, activation, members, features=784, classes=10):
     sizes = (features, *hidden, classes)
     columns = []
     for scheme, seed in members:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with _seeded(seed):
             layers = [nn.Linear(*pair) for pair in zip(sizes, sizes[1:])]
             with torch.no_grad():
                 SCHEMES[scheme](layers)
@@ -137,8 +150,7 @@ def cnn(width, seed, stages=STAGES, classes=10):
     20736 w^2 + 27688 w multiply-adds an image; at w = 32 that is 390186 and 22.1 million.
     Weights are PyTorch's default after torch.manual_seed(seed), in channels_last.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _seeded(seed):
         layers, channels = [], 3
         for stage in stages:
             if channels != 3:

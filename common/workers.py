@@ -1,27 +1,48 @@
-"""Independent runs in worker processes, which report as they go and never outlive the process that started them."""
+"""Independent runs in worker processes, of this machine or of a Dask cluster, which report as they go."""
 
 import heapq
+import logging
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from statistics import mean
 
 
+@dataclass(frozen=True)
+class Engine:
+    """Where runs are trained.
+
+    submit(function, *arguments): a concurrent.futures.Future of its result. reported(): what runs reported since
+    the last call. places: how many run at a time. name: for people.
+    """
+
+    submit: Callable
+    reported: Callable
+    places: int
+    name: str
+
+
 def report(*message):
-    """Tell the process that started this worker; elsewhere it does nothing."""
+    """Tell the process that asked for this run; outside a worker it does nothing."""
 
 
 @contextmanager
 def pool(jobs, gpus=()):
-    """Yield an executor of `jobs` spawned processes, and a function that gives what they reported since its last call.
+    """Yield an Engine of `jobs` spawned processes.
 
     gpus: values of CUDA_VISIBLE_DEVICES that the workers take in turn. Leaving the block ends the workers, in
-    the middle of their work too; a worker that dies by itself raises OSError.
+    the middle of their work too, and they never outlive this process; one that dies by itself raises OSError.
     """
     context = multiprocessing.get_context("spawn")
     alive, held = context.Pipe(duplex=False)
@@ -34,18 +55,77 @@ def pool(jobs, gpus=()):
         while not reports.empty():
             yield reports.get()
 
+    name = f"{jobs} process{'es' * (jobs > 1)}"
+
     try:
         # Start them here, deaf to Ctrl-C from their first instruction: an ignored signal stays ignored in a child.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         for _ in range(jobs):
             executor.submit(os.getpid)
         signal.signal(signal.SIGINT, before)
-        yield executor, reported
+        yield Engine(executor.submit, reported, jobs, name)
     except BrokenProcessPool:
         raise OSError("a worker process died (killed, or out of memory?). The same command goes on from here") from None
     finally:
         held.close()
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def cluster(address):
+    """Yield an Engine of the Dask cluster whose scheduler is at `address`.
+
+    Each thread of a worker takes one run at a time; where workers declare a resource GPU, each of those does.
+    The scheduler repeats the run of a worker that dies on another one. Raises OSError where no scheduler answers,
+    none has workers or it is lost; what a worker has begun it then ends alone, and keeps the state.
+    """
+    try:
+        from distributed import Client, KilledWorker, get_worker
+    except ImportError:
+        raise OSError("--scheduler needs dask.distributed, which is not installed. pip install distributed") from None
+    again = "The same command goes on from here"
+    for name in ("distributed", "distributed.client"):  # of a scheduler that is lost it prints tracebacks
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=10)
+    except OSError:
+        raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler") from None
+    with client:
+        info = client.scheduler_info(n_workers=-1)
+        gpus = sum(worker["resources"].get("GPU", 0) for worker in info["workers"].values())
+        places = int(gpus) or sum(worker["nthreads"] for worker in info["workers"].values())
+        if not places:
+            raise OSError(f"the scheduler at {address} has no workers. Start some with: dask worker {address}")
+        messages, topic = deque(), f"runs of {client.id}"
+        client.subscribe_topic(topic, lambda event: messages.append(pickle.loads(event[1])))
+        executor = client.get_executor(pure=False, resources={"GPU": 1} if gpus else None)
+
+        def on_worker(call):  # a local function travels by value: the scheduler needs nothing of ours
+            sys.path.insert(0, os.getcwd())
+            try:
+                from common import workers
+            except ImportError:
+                raise OSError(f"{get_worker().address} was not started in a checkout of this repository") from None
+            tell = partial(get_worker().log_event, topic)
+            workers.report = lambda *message: tell(pickle.dumps(message))
+            function, arguments = pickle.loads(call)
+            return function(*arguments)
+
+        def submit(function, *arguments):
+            return executor.submit(on_worker, pickle.dumps((function, arguments)))
+
+        def reported():
+            while messages:
+                yield messages.popleft()
+
+        dashboard = f", dashboard {client.dashboard_link}" if "dashboard" in info["services"] else ""
+        name = f"{places} place{'s' * (places > 1)} of {address}{dashboard}"
+        try:
+            yield Engine(submit, reported, places, name)
+        except KilledWorker as error:
+            raise OSError(f"a run's workers died again and again ({error.last_worker.address}). {again}") from None
+        except CancelledError:
+            raise OSError(f"the scheduler at {address} is gone. {again}") from None
 
 
 def time_left(epochs_left, seconds, jobs):
@@ -56,24 +136,24 @@ def time_left(epochs_left, seconds, jobs):
     return max(free)
 
 
-def sweep(executor, reported, train, todo, epochs, jobs, progress, finished):
-    """Call train(*run) in the executor for each run of `todo`, and finished(its result) as each one is done.
+def sweep(engine, train, todo, epochs, progress, finished):
+    """Call train(*run) in the Engine for each run of `todo`, and finished(its result) as each one is done.
 
     While it trains, a run reports (run, epochs done, seconds so far), first where it goes on and then behind every
     epoch. progress(text, epochs done since the last call) shows it, with an estimate of the rest.
     """
     left, seconds, took = dict.fromkeys(todo, epochs), {}, []
-    waiting = {executor.submit(train, *run) for run in todo}
+    waiting = {engine.submit(train, *run) for run in todo}
     while waiting:
         done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-        for run, epoch, now in reported():
+        for run, epoch, now in engine.reported():
             new, left[run] = left[run] - (epochs - epoch), epochs - epoch
-            if run in seconds:
+            if new > 0 and run in seconds:  # not where a worker died and another one begins again
                 took.append(now - seconds[run])
             seconds[run] = now
             text = f"epochs, {len(todo) - len(waiting)}/{len(todo)} runs"
             if took:
-                text += f", about {timedelta(seconds=round(time_left(left.values(), mean(took), jobs)))} left"
+                text += f", about {timedelta(seconds=round(time_left(left.values(), mean(took), engine.places)))} left"
             progress(text, new)
         for future in done:
             finished(future.result())

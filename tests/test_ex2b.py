@@ -576,13 +576,13 @@ def test_signals_end_it_quietly(tmp_path, sent, code, whom):
 
 
 def test_workers_are_deaf_to_control_c():
-    with workers.pool(2) as (executor, _):
-        wait([executor.submit(time.sleep, 1) for _ in range(2)])  # both have begun
+    with workers.pool(2) as engine:
+        wait([engine.submit(time.sleep, 1) for _ in range(2)])  # both have begun
         started = multiprocessing.active_children()
         for process in started:
             os.kill(process.pid, signal.SIGINT)
         time.sleep(0.5)
-        assert executor.submit(int, "7").result(10) == 7
+        assert engine.submit(int, "7").result(10) == 7
         assert len(started) == 2 and all(process.is_alive() for process in started)
 
 
