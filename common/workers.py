@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from queue import Empty, SimpleQueue
 from statistics import mean
 
 
@@ -86,9 +87,16 @@ def cluster(address):
     again = "The same command goes on from here"
     for name in ("distributed", "distributed.client"):  # of a scheduler that is lost it prints tracebacks
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    connected = SimpleQueue()
+
+    def connect():
+        with suppress(Exception):  # whatever it is, what answered is no scheduler
+            connected.put(Client(address, timeout=10))
+
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        client = Client(address, timeout=10)
-    except OSError:
+        client = connected.get(timeout=11)  # Client would wait for ever on a server that accepts and says nothing
+    except Empty:
         raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler") from None
     with client:
         info = client.scheduler_info(n_workers=-1)
@@ -118,8 +126,7 @@ def cluster(address):
             while messages:
                 yield messages.popleft()
 
-        dashboard = f", dashboard {client.dashboard_link}" if "dashboard" in info["services"] else ""
-        name = f"{places} place{'s' * (places > 1)} of {address}{dashboard}"
+        name = f"{places} place{'s' * (places > 1)} of {address}, dashboard {client.dashboard_link}"
         try:
             yield Engine(submit, reported, places, name)
         except KilledWorker as error:
