@@ -124,14 +124,14 @@ def draw_random_against_grid(record, planned):
 
 
 def figures(record, planned):
-    """Yield (file name, Figure) of every figure that the record has runs for; `planned` are the experiment's arms."""
+    """Yield (file name, Figure) of each figure that the record has runs for; `planned` are the experiment's arms."""
     every = searches.arms(record)
     yield "ex2b_accuracy.png", draw_accuracy(record, planned)
     yield "ex2b_rates.png", draw_rates(record, planned)
     for which in SEARCHES:
         if searches.of(every, which):
             yield f"ex2b_epochs_{which}.png", draw_epochs(record, planned, which)
-    if any(arm["optimizer"] == "adam" for arm in every):
+    if searches.covered(every):
         yield "ex2b_random_against_grid.png", draw_random_against_grid(record, planned)
 
 
@@ -147,9 +147,10 @@ def table(record):
         )
     every = searches.arms(record)
     for which, name in SEARCHES.items():
-        arm = searches.best(every, which)
-        lines.append(f"{name}: " + (f"{searches.rate(arm['lr'])}, {outcome(arm)}" if arm else "no winner"))
-    if searches.best(every, "grid"):
+        found, arm = searches.of(every, which), searches.best(every, which)
+        best = f"{searches.rate(arm['lr'])}, {outcome(arm)}" if arm else "no winner" if found else "no run yet"
+        lines.append(f"{name}, best of {len(found)}: {best}")
+    if searches.covered(every) and searches.best(every, "grid"):
         grid, wins, expected = searches.random_against_grid(every)
         lines.append(
             f"Best of five random rates: {expected:.2%} on average, above the grid's {grid:.2%} in {wins:.0%} of draws"

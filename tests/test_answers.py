@@ -15,6 +15,7 @@ from theory import walks
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = runs.read_record(ROOT / "figures/ex2a.json")
+RUNS = runs.read_record(ROOT / "figures/ex2b.json")["runs"]
 DEEP = [50, 30, 30, 30]
 
 
@@ -180,6 +181,7 @@ def check_answers(text):
     page.says("with {} layers {}, since", 9, np.mean(depth(9)["unmoved"]))
     page.says("layer 1 is {} with {} layers", np.mean(depth(12)["initial"]["signal"][0]), 12)
 
+    check_2b(page)
     choice = runs.read_record(ROOT / "figures/cnn_candidates.json")
     found = choice["candidates"]
     page.says("Five candidates were trained for {} epochs on {} training", found[0]["epochs"], choice["train_images"])
@@ -202,6 +204,33 @@ def check_answers(text):
     assert page.unchecked() == []
 
 
+def last_ten(run):
+    return [extreme(run["test_accuracy"][-10:]) for extreme in (min, max)]
+
+
+def check_2b(page):
+    adam, sgd = trained("adam", 1e-3), trained("sgd", 1.0)
+    page.says("The {} runs take hours on two cores; {} of them", len(ex2b_adam.ARMS), len(RUNS))
+    page.says("ends at {}, and between {} and {} over", adam["test_accuracy"][-1], *last_ten(adam))
+    page.says("epochs; {} of the training images", adam["final_train_accuracy"])
+    page.says("by default ends at {}, SGD with rate {} at {}]", adam["test_accuracy"][-1], 1, sgd["test_accuracy"][-1])
+    for run, words in ((adam, "Adam at 1e-3: after"), (sgd, "SGD at rate 1: after")):
+        page.says(
+            words + " {} epochs {} in training and {} in the test",
+            len(run["test_accuracy"]),
+            run["final_train_accuracy"],
+            run["test_accuracy"][-1],
+        )
+    page.given("1e-3")
+    page.says("reaches {} in training and {} in the", sgd["final_train_accuracy"], sgd["test_accuracy"][-1])
+    page.says("test, between {} and {} over", *last_ten(sgd))
+
+
+def trained(optimizer, lr, seed=0):
+    (run,) = [run for run in RUNS if (run["optimizer"], run["lr"], run["seed"]) == (optimizer, lr, seed)]
+    return run
+
+
 def check_readme(text):
     page = Document(text, "README.md")
     page.says("deep Sigmoid network: from {} by default to {} rescued", accuracy(SCHEMES["default"]), accuracy(RESCUE))
@@ -211,7 +240,9 @@ def check_readme(text):
     page.says("one class ({}), where ReLU reaches {}.", accuracy(SCHEMES["default"]), accuracy(RELU))
     page.says("Xavier brings it to {}; orthogonal weights with gain {}", accuracy(SCHEMES["xavier_normal"]), 6)
     page.says("centred biases to {}.", accuracy(RESCUE))
-    page.says("its {} runs of {} epochs", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs)
+    page.says("its {} runs of {} epochs {} are", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs, len(RUNS))
+    adam, sgd = (trained(*which)["test_accuracy"][-1] for which in (("adam", 1e-3), ("sgd", 1.0)))
+    page.says("by default reaches {} in the test, SGD at rate {} {};", adam, 1, sgd)
     points = [("1a.1", 1), ("1a.2", 4), ("1b.1", 1), ("1b.2", 2), ("1b.3", 3), ("1b.4", 1), ("1b.5", 1), ("1b.6", 2)]
     points += [("2a.1", 3), ("2a.2", 1), ("2a.3", 1), ("2a.4", 2), ("2a.5", 2), ("2b.1 to 2b.4", 6)]
     assert sum(number for _, number in points) == 30
@@ -349,6 +380,12 @@ def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use()
     assert len(found) == 5 and best is found[3]
     used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
     assert best["candidate"] == used
+
+
+def test_the_first_runs_of_2b():
+    adam, sgd = last_ten(trained("adam", 1e-3)), last_ten(trained("sgd", 1.0))
+    assert adam[0] < sgd[1] and sgd[0] < adam[1]  # the ranges overlap
+    assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
 
 
 def test_every_figure_is_shown():

@@ -13,6 +13,7 @@ import sys
 import time
 from concurrent.futures import wait
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -356,13 +357,32 @@ def test_figures_of_any_part_of_the_runs(entries):
             assert any("name no winner" in text for text in texts)
     assert names[:2] == ["ex2b_accuracy.png", "ex2b_rates.png"]
     assert len(names) == (6 if len(entries) == 15 else len(names))
-    assert ("no winner" in ex2b.table(record).splitlines()[-1]) == failed or not failed
+    assert ("ex2b_random_against_grid.png" in names) == (len(entries) == 15)  # not from a part of the range
+    lines = ex2b.table(record).splitlines()[len(entries) + 1 :]
+    assert sum("no run yet" in line for line in lines) == 3 - len(
+        {which for e in entries for which in e["searches"] if which in ex2b.SEARCHES}
+    )
+    assert any("no winner" in line for line in lines) == failed
 
 
 def matplotlib_text(artist):
     from matplotlib.text import Text
 
     return isinstance(artist, Text)
+
+
+def test_the_committed_figures_are_those_of_the_record(root):
+    """The same names always, the same bytes where the versions that draw are the same."""
+    record = runs.read_record(root / "figures/ex2b.json")
+    assert record["data"] == "CIFAR-10" and record["settings"]["epochs"] == 50
+    drawn = dict(ex2b.figures(record, ex2b_adam.ARMS))
+    files = {path.name: path.read_bytes() for path in (root / "figures").glob("ex2b_*.png")}
+    assert set(files) == set(drawn) and max(map(len, files.values())) < 80_000
+    if all(record["versions"][package] == version(package) for package in ("matplotlib", "pillow")):
+        for name, made in drawn.items():
+            picture = io.BytesIO()
+            plots.save(made, picture)
+            assert picture.getvalue() == files[name], name
 
 
 # ---- the time left ----
