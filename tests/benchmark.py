@@ -2,10 +2,11 @@
 
     python tests/benchmark.py 2a      seconds per model and epoch of Fashion-MNIST, (50, 30, 30), batch 64
     python tests/benchmark.py 2b      seconds per epoch of CIFAR-10, the default CNN, batch 128, one thread
+    python tests/benchmark.py cluster seconds for small sweeps on a Dask cluster whose workers all run on this machine
 
 Each measurement is a process of its own that warms up and then times one pass over a part of the data, scaled to the
-whole. The contenders take turns, five times; the medians go to figures/benchmark.json. JAX is left out where it is
-not installed.
+whole. The contenders take turns, five times (the cluster's three); the medians go to figures/benchmark.json. JAX is
+left out where it is not installed.
 """
 
 import os
@@ -13,13 +14,16 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-REPEATS = 5
+REPEATS = {"2a": 5, "2b": 5, "cluster": 3}
 HIDDEN, LR = (50, 30, 30), 0.005
 WIDTH = 32  # the default of ex2b_adam.py
 IMAGES_2A, STEPS_2B = 12800, 24  # what is timed: whole batches of 64, steps of 128
@@ -221,6 +225,108 @@ def cnn(dtype=None, bare=False):
     return timed(lambda: epoch(STEPS_2B), lambda: epoch(3)) * 50000 / 128 / STEPS_2B
 
 
+# The cluster: functions that return the seconds for a sweep, once every worker has trained a run.
+
+
+@contextmanager
+def dask(places):
+    """Yield the workers.Engine of a scheduler and `places` workers of one thread, all on this machine."""
+    from distributed import Client
+
+    from common import workers
+
+    def start(what, *arguments):
+        command = [sys.executable, "-m", f"distributed.cli.{what}", *arguments]
+        path = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # for wait() and nothing()
+        return subprocess.Popen(command, cwd=ROOT, env=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    with tempfile.TemporaryDirectory() as folder:
+        address = "tcp://127.0.0.1:28786"
+        started = [start("dask_scheduler", "--host", address, "--dashboard-address", ":0")]
+        own = "--nthreads", "1", "--no-nanny", "--local-directory", folder
+        started += [start("dask_worker", address, *own) for _ in range(places)]
+        try:
+            with Client(address, timeout=60) as client:
+                client.wait_for_workers(places, timeout=60)
+            with workers.cluster(address) as engine:
+                yield engine
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+
+
+def sweep(engine, runs, work):
+    """Let work(arm, seed) be done for so many runs."""
+    import ex2b_adam
+    from common import workers
+
+    todo = [(ex2b_adam.ARMS[number % 15], number // 15) for number in range(runs)]
+    workers.sweep(engine, work, todo, 2, lambda *shown: None, lambda result: None)
+
+
+def small_sweep(place, places):
+    """Twelve runs of exercise 2b, each of two epochs on 1280 generated images."""
+    with tempfile.TemporaryDirectory() as folder, place(places) as engine:
+        work = small_work(folder)
+        return timed(lambda: sweep(engine, 12, work), lambda: sweep(engine, 2 * places, work))
+
+
+def small_work(folder):
+    import ex2b_adam
+
+    settings = ex2b_adam.Settings(epochs=2, quick=True, width=8, runs=Path(folder), fresh=True)
+    shared = {"data": "stand-in", "epochs": 2, "batch_size": 128, "momentum": 0.9, "width": 8}
+    shared |= {"precision": "float32", "train_sample": 1000, "train_images": 1280, "test_images": 500}
+    return partial(ex2b_adam.train, settings=settings, shared=shared)
+
+
+def waiting_sweep(places):
+    """Sixteen runs that wait half a second each: what the engine adds where the cores set no limit."""
+    with dask(places) as engine:
+        return timed(lambda: sweep(engine, 16, wait), lambda: sweep(engine, places, wait))
+
+
+def wait(arm, seed):
+    time.sleep(0.5)
+
+
+def empty_run():
+    """A run that does nothing, on one worker: what sending, scheduling and coming back take."""
+    with dask(1) as engine:
+        return timed(lambda: sweep(engine, 300, nothing), lambda: sweep(engine, 10, nothing)) / 300
+
+
+def nothing(arm, seed):
+    return {}
+
+
+def start_up():
+    """A cluster of one worker, from its start to the end of its first run, less the second run's time."""
+    began = time.perf_counter()
+    with dask(1) as engine, tempfile.TemporaryDirectory() as folder:
+        work = small_work(folder)
+        seconds = timed(lambda: sweep(engine, 1, work), lambda: sweep(engine, 1, work))
+        return time.perf_counter() - began - 2 * seconds
+
+
+def write_record():
+    """Write a record of exercise 2b with 10000 runs, as it is written behind every run."""
+    from common import runs
+
+    record = runs.read_record(ROOT / "figures/ex2b.json")
+    record["runs"] = [record["runs"][0]] * 10000
+    with tempfile.TemporaryDirectory() as folder:
+        write = partial(runs.write_record, Path(folder) / "ex2b.json", record)
+        return timed(write, write)
+
+
+def local(places):
+    from common import workers
+
+    return workers.pool(places)
+
+
 CONTENDERS = {
     "2a": {
         "tutorial loop": tutorial,
@@ -235,13 +341,22 @@ CONTENDERS = {
         "this repository": cnn,
         "bare steps": lambda: cnn(bare=True),
     },
+    "cluster": {
+        "12 small runs, 1 process, no cluster": lambda: small_sweep(local, 1),
+        "12 small runs, 2 processes, no cluster": lambda: small_sweep(local, 2),
+        **{f"12 small runs, cluster of {n}": lambda n=n: small_sweep(dask, n) for n in (1, 2, 4)},
+        **{f"16 waiting runs, cluster of {n}": lambda n=n: waiting_sweep(n) for n in (1, 2, 4)},
+        "an empty run, cluster of 1": empty_run,
+        "start of a cluster of 1": start_up,
+        "writing a record of 10000 runs": write_record,
+    },
 }
 
 
 def measure(exercise):
     """Let the contenders take turns; return {name: [seconds of each turn]}."""
     seconds = {name: [] for name in CONTENDERS[exercise]}
-    for turn in range(REPEATS):
+    for turn in range(REPEATS[exercise]):
         for name in list(seconds):
             command = [sys.executable, __file__, exercise, name]
             done = subprocess.run(command, capture_output=True, text=True)
@@ -252,7 +367,7 @@ def measure(exercise):
             if done.returncode:
                 sys.exit(f"{name} failed:\n{done.stderr}")
             seconds[name].append(float(done.stdout.split()[-1]))
-            print(f"turn {turn + 1}: {name:28} {seconds[name][-1]:8.3f} s", flush=True)
+            print(f"turn {turn + 1}: {name:40} {seconds[name][-1]:8.3f} s", flush=True)
     return seconds
 
 
@@ -260,18 +375,20 @@ def main(exercise):
     from common import runs
 
     medians = {name: statistics.median(values) for name, values in measure(exercise).items()}
-    base = medians["tutorial loop"]
+    first, base = next(iter(medians.items()))
     rows = [{"contender": name, "seconds": value, "times_faster": base / value} for name, value in medians.items()]
     for row in rows:
-        print(f"{row['contender']:28} {row['seconds']:9.3f} s {row['times_faster']:8.1f} x the tutorial loop")
+        print(f"{row['contender']:40} {row['seconds']:9.3f} s {row['times_faster']:8.1f} x {first}")
     path = ROOT / "figures/benchmark.json"
     record = runs.read_record(path) if path.exists() else {"schema": runs.SCHEMA}
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "turns": REPEATS}
+    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "turns": REPEATS[exercise]}
     runs.write_record(path, record | {exercise: rows, f"{exercise}_machine": machine})
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
+        from benchmark import CONTENDERS  # under the name by which workers know what they are to call
+
         print(CONTENDERS[sys.argv[1]][sys.argv[2]]())
     elif len(sys.argv) == 2 and sys.argv[1] in CONTENDERS:
         main(sys.argv[1])

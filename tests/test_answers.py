@@ -249,7 +249,31 @@ def check_readme(text):
     page.table("item", [[item, number, None, None] for item, number in points])
     assert [name for name in re.findall(r"\bPython (3\.\d+) or newer", text)] == ["3.11"]
     page.given("3.11")
+    check_cluster(page)
     assert page.unchecked() == []
+
+
+def check_cluster(page):
+    bench = runs.read_record(ROOT / "figures/benchmark.json")
+    seconds = {row["contender"]: row["seconds"] for row in bench["cluster"]}
+    page.says("each median of {} turns", bench["cluster_machine"]["turns"])
+    kinds = {"12 small runs": "12 small runs", "16 waiting runs": "16 runs that wait for half a second"}
+    page.table(
+        "sweep",
+        [[text, *(seconds[f"{kind}, cluster of {n}"] for n in (1, 2, 4))] for kind, text in kinds.items()],
+    )
+    local = (seconds[f"12 small runs, {jobs}, no cluster"] for jobs in ("1 process", "2 processes"))
+    page.says("take {} s in one process and {} s in two", *local)
+    empty, write = 1000 * seconds["an empty run, cluster of 1"], seconds["writing a record of 10000 runs"]
+    page.says("does nothing takes {} ms;", empty)
+    page.says("those {} ms are", empty)
+    page.says("At {} runs they are {} s in all", 10000, empty * 10)
+    page.says("is ready {} s after", seconds["start of a cluster of 1"])
+    lines = (ROOT / "figures/ex2b.json").read_text(encoding="utf-8").splitlines()
+    page.says("grows by {} kB with", np.mean([len(line) for line in lines if '"optimizer"' in line]) / 1000)
+    page.says("with {} runs takes {} s", 10000, write)
+    page.says("more than {} workers, with", round(3600 / write, -2))
+    assert bench["cluster_machine"]["cores"] == 2
 
 
 def check_script(text):

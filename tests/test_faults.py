@@ -1,0 +1,160 @@
+"""Faults, injected into both scripts as shipped: earlier results stay whole, nothing is left over, the same command
+goes on, and the final record equals the uninterrupted one."""
+
+import json
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and signals as Linux has them"),
+]
+SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
+
+
+@dataclass
+class Experiment:
+    """`--quick` of one exercise in a folder of its own."""
+
+    exercise: str
+    folder: Path
+
+    def start(self, *flags, **options):
+        script = Path(__file__).parent.parent / SCRIPTS[self.exercise]
+        command = [sys.executable, str(script), "--quick", "--out", str(self.folder / "out")]
+        command += ["--runs", str(self.folder / "runs"), *flags]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def run(self, *flags, **options):
+        """Return the exit code and stderr."""
+        process = self.start(*flags, **options)
+        _, said = process.communicate(timeout=300)
+        assert "Traceback" not in said
+        return process.returncode, said
+
+    def record(self):
+        """The record without what tells the time; None where there is none."""
+        path = self.folder / "out" / f"ex{self.exercise}.json"
+        if not path.exists():
+            return None
+        record = json.loads(path.read_text())
+        del record["seconds"]
+        for entry in record.get("runs", ()):
+            del entry["seconds"]
+        return record
+
+    def states(self):
+        return sorted((self.folder / "runs").glob("*.pt"))
+
+    def leftovers(self):
+        """Files that are neither results nor states, those of the lock aside."""
+        return [path.name for path in self.folder.rglob(".*") if path.is_file()]
+
+
+@pytest.fixture(params=SCRIPTS)
+def experiment(request, tmp_path):
+    return Experiment(request.param, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return, for an exercise, the experiment that nothing disturbed; made once."""
+    made = {}
+
+    def of(exercise):
+        if exercise not in made:
+            made[exercise] = Experiment(exercise, tmp_path_factory.mktemp(f"whole {exercise}"))
+            assert made[exercise].run()[0] == 0
+        return made[exercise]
+
+    return of
+
+
+def copy_of(whole, experiment, *parts):
+    for part in parts:
+        shutil.copytree(whole(experiment.exercise).folder / part, experiment.folder / part)
+
+
+def test_twenty_kills_at_random_moments(whole, experiment):
+    moments, kills = random.Random(), 0
+    seed = moments.randrange(10**6)
+    moments.seed(seed)
+    expected = whole(experiment.exercise).record()
+    while kills < 20:
+        process = experiment.start()
+        try:
+            process.communicate(timeout=moments.uniform(0.5, 10))
+            assert process.returncode == 0 and experiment.record() == expected, f"seed {seed}"
+            shutil.rmtree(experiment.folder / "out")
+            shutil.rmtree(experiment.folder / "runs")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            part = experiment.record()
+            assert part is None or all(run in expected["runs"] for run in part.get("runs", ())), f"seed {seed}"
+    assert experiment.run()[0] == 0 and experiment.record() == expected, f"seed {seed}"
+    assert experiment.leftovers() == []
+
+
+def limited(size):
+    """No file of this process may grow beyond `size` bytes: the write fails, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_state_that_does_not_fit_on_the_disk(whole, experiment):
+    code, said = experiment.run(preexec_fn=partial(limited, 3000))
+    assert code == 1 and "cannot write" in said.splitlines()[-1] and ".pt" in said.splitlines()[-1]
+    assert experiment.states() == [] and experiment.record() is None and experiment.leftovers() == []
+    assert experiment.run()[0] == 0 and experiment.record() == whole(experiment.exercise).record()
+
+
+def test_a_record_and_a_figure_that_do_not_fit_on_the_disk(whole, experiment):
+    copy_of(whole, experiment, "runs", "out")
+    before = {path: path.read_bytes() for path in (experiment.folder / "out").iterdir()}
+    code, said = experiment.run(preexec_fn=partial(limited, 1000))
+    assert code == 1 and "cannot write" in said.splitlines()[-1]
+    assert {path: path.read_bytes() for path in (experiment.folder / "out").iterdir()} == before
+
+
+def truncate(content):
+    return content[: len(content) // 2]
+
+
+def flip_a_bit(content):
+    at = content.index(b"data/0") + 200  # of the stored numbers: torch.load alone would not see it
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+
+def test_damaged_states_are_moved_aside_and_their_runs_start_again(whole, experiment):
+    copy_of(whole, experiment, "runs")
+    damages = truncate, flip_a_bit, lambda content: b"", lambda content: b"something else"
+    victims = experiment.states()[: len(damages)]
+    for victim, damage in zip(victims, damages, strict=True):
+        victim.write_bytes(damage(victim.read_bytes()))
+    code, said = experiment.run()
+    assert code == 0 and said.count("warning:") == len(victims)
+    assert all(victim.with_suffix(".bad").exists() and victim.exists() for victim in victims)
+    assert experiment.record() == whole(experiment.exercise).record()
+
+
+def test_two_at_once(whole, experiment):
+    first = experiment.start()
+    holder = experiment.folder / "runs" / f"ex{experiment.exercise}.holder"
+    end = time.monotonic() + 60
+    while not (holder.exists() and holder.read_text()):
+        assert first.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    code, said = experiment.run()
+    assert code == 1 and f"process {first.pid}" in said and said.count("\n") == 1
+    first.communicate(timeout=200)
+    assert first.returncode == 0 and experiment.record() == whole(experiment.exercise).record()
