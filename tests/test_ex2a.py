@@ -227,33 +227,6 @@ def test_usage_and_help_answer_at_once(root):
     assert time.monotonic() - began < 4  # torch alone takes longer than that to import twice on a busy machine
 
 
-@pytest.mark.parametrize(
-    "arguments, code, pattern",
-    [
-        (["--epochs", "0"], 2, "--epochs: must be a whole number from 1 to 10000"),
-        (["--epochs", "2.5"], 2, "--epochs: must be a whole number from 1 to 10000"),
-        (["--epoch", "3"], 2, "--epochs"),
-        (["--seeds", "x"], 2, "--seeds: must be a whole number"),
-        (["--device", "foo"], 2, "must be auto, cpu, cuda, cuda:N or mps"),
-        (["--device", "cuda:9"], 1, "--device cpu"),
-        (["--plot-only"], 1, "without --plot-only"),
-        (["--quick", "--runs", "{file}"], 1, "{file}"),
-        (["--quick", "--out", "{file}"], 1, "{file}"),
-        (["--data", "{file}"], 1, "{file}"),
-    ],
-)
-def test_bad_input_is_one_clear_message(root, tmp_path, arguments, code, pattern):
-    file = tmp_path / "file"
-    file.write_text("mine")
-    arguments = [argument.format(file=file) for argument in arguments]
-    if "--out" not in arguments:
-        arguments += ["--out", tmp_path / "out"]
-    done = run(root, *arguments, env=os.environ | {"COLUMNS": "200"})
-    assert done.returncode == code and pattern.format(file=file) in done.stderr and "Traceback" not in done.stderr
-    assert code == 2 or done.stderr.count("\n") == 1
-    assert file.read_text() == "mine" and not (tmp_path / "out/ex2a.json").exists()
-
-
 # The committed results.
 
 

@@ -506,14 +506,6 @@ def test_runs_of_other_settings_are_never_mixed(quick, tmp_path, flags, change, 
     assert contents(tmp_path / "out") == before
 
 
-@pytest.mark.parametrize(
-    "flags, said", [(["--width", "0"], "from 1"), (["--jobs", "0"], "from 1"), (["--precision", "float8"], "bfloat16")]
-)
-def test_bad_flags_are_refused_by_name(tmp_path, flags, said):
-    done = script(tmp_path, *flags)
-    assert done.returncode == 2 and said in done.stderr and flags[0] in done.stderr and "Traceback" not in done.stderr
-
-
 # ---- faults ----
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -619,14 +611,3 @@ def test_a_worker_that_dies(quick, tmp_path):
     kept = record_of(tmp_path)["runs"]
     assert kept and all(entry in record_of(quick[0])["runs"] for entry in kept)
     assert script(tmp_path).returncode == 0 and record_of(tmp_path) == record_of(quick[0])
-
-
-@linux
-@pytest.mark.slow
-def test_two_at_once(tmp_path):
-    process = start(tmp_path)
-    wait_for(lambda: (tmp_path / "runs" / "ex2b.holder").exists(), process)
-    second = script(tmp_path)
-    assert second.returncode == 1 and f"process {process.pid}" in second.stderr and "Traceback" not in second.stderr
-    process.terminate()
-    process.communicate(timeout=20)

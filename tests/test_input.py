@@ -83,7 +83,7 @@ USAGE = [  # flags, what is said, scripts
     (["--epoch", "3"], "--epochs", BOTH),
     (["--epochs=0"], RANGE + "10000", BOTH),
     (["--device", "foo"], "must be auto, cpu, cuda, cuda:N or mps", BOTH),
-    (["--quick=yes"], "--quick", BOTH),
+    (["--quick=yes"], "yes", BOTH),
     (["extra"], "extra", BOTH),
     (["--width", "0"], RANGE + "1024", ["2b"]),
     (["--jobs", "0"], RANGE + "1000", ["2b"]),
@@ -120,11 +120,12 @@ def marked(row):
     return pytest.param(*row, marks=slow, id=f"{exercise} {' '.join(flags)} {prepare.__name__}")
 
 
-@pytest.mark.parametrize("exercise, code, flags, prepare, said", map(marked, ROWS))
+@pytest.mark.parametrize("exercise, code, flags, prepare, said", [marked(row) for row in ROWS])
 def test_bad_input(root, tmp_path, exercise, code, flags, prepare, said):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / f"ex{exercise}.json").write_text(f'{{"schema": {runs.SCHEMA}, "data": "stand-in"}}')
+    earlier = {"schema": runs.SCHEMA, "data": "stand-in", "settings": {}, "arms": [], "runs": []}
+    (tmp_path / "out" / f"ex{exercise}.json").write_text(json.dumps(earlier))
     (tmp_path / "out" / f"ex{exercise}_mine.png").write_text("mine")
     prepare(tmp_path, exercise)
     places = {name: tmp_path / name for name in ("file", "data")}
