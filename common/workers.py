@@ -20,6 +20,9 @@ from queue import Empty, SimpleQueue
 from statistics import mean
 
 
+AGAIN = "The same command goes on from here"
+
+
 @dataclass(frozen=True)
 class Engine:
     """Where runs are trained.
@@ -66,7 +69,7 @@ def pool(jobs, gpus=()):
         signal.signal(signal.SIGINT, before)
         yield Engine(executor.submit, reported, jobs, name)
     except BrokenProcessPool:
-        raise OSError("a worker process died (killed, or out of memory?). The same command goes on from here") from None
+        raise OSError(f"a worker process died (killed, or out of memory?). {AGAIN}") from None
     finally:
         held.close()
         executor.shutdown(cancel_futures=True)
@@ -84,7 +87,6 @@ def cluster(address):
         from distributed import Client, KilledWorker, get_worker
     except ImportError:
         raise OSError("--scheduler needs dask.distributed, which is not installed. pip install distributed") from None
-    again = "The same command goes on from here"
     for name in ("distributed", "distributed.client"):  # of a scheduler that is lost it prints tracebacks
         logging.getLogger(name).setLevel(logging.CRITICAL)
     connected = SimpleQueue()
@@ -109,7 +111,8 @@ def cluster(address):
         executor = client.get_executor(pure=False, resources={"GPU": 1} if gpus else None)
 
         def on_worker(call):  # a local function travels by value: the scheduler needs nothing of ours
-            sys.path.insert(0, os.getcwd())
+            if os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
             try:
                 from common import workers
             except ImportError:
@@ -130,9 +133,9 @@ def cluster(address):
         try:
             yield Engine(submit, reported, places, name)
         except KilledWorker as error:
-            raise OSError(f"a run's workers died again and again ({error.last_worker.address}). {again}") from None
+            raise OSError(f"a run's workers died again and again ({error.last_worker.address}). {AGAIN}") from None
         except CancelledError:
-            raise OSError(f"the scheduler at {address} is gone. {again}") from None
+            raise OSError(f"the scheduler at {address} is gone. {AGAIN}") from None
 
 
 def time_left(epochs_left, seconds, jobs):

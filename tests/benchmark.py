@@ -231,29 +231,20 @@ def cnn(dtype=None, bare=False):
 @contextmanager
 def dask(places):
     """Yield the workers.Engine of a scheduler and `places` workers of one thread, all on this machine."""
-    from distributed import Client
+    from shipped import Cluster
 
     from common import workers
 
-    def start(what, *arguments):
-        command = [sys.executable, "-m", f"distributed.cli.{what}", *arguments]
-        path = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # for wait() and nothing()
-        return subprocess.Popen(command, cwd=ROOT, env=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
     with tempfile.TemporaryDirectory() as folder:
-        address = "tcp://127.0.0.1:28786"
-        started = [start("dask_scheduler", "--host", address, "--dashboard-address", ":0")]
-        own = "--nthreads", "1", "--no-nanny", "--local-directory", folder
-        started += [start("dask_worker", address, *own) for _ in range(places)]
+        started = Cluster(Path(folder))
         try:
-            with Client(address, timeout=60) as client:
-                client.wait_for_workers(places, timeout=60)
-            with workers.cluster(address) as engine:
+            for _ in range(places):
+                started.worker("--nthreads", "1")
+            started.workers(places)
+            with workers.cluster(started.address) as engine:
                 yield engine
         finally:
-            for process in started:
-                process.kill()
-                process.wait()
+            started.stop()
 
 
 def sweep(engine, runs, work):

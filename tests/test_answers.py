@@ -1,6 +1,9 @@
 """README.md and figures/README.md say what the records say: every number, and every claim of an order."""
 
+import io
 import re
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,8 @@ from documents import Document, every_digit_matters
 
 import ex2a_vanishing
 import ex2b_adam
-from common import models, runs
-from figures import ex2a
+from common import models, plots, runs
+from figures import ex2a, ex2b
 from theory import walks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -410,6 +413,22 @@ def test_the_first_runs_of_2b():
     adam, sgd = last_ten(trained("adam", 1e-3)), last_ten(trained("sgd", 1.0))
     assert adam[0] < sgd[1] and sgd[0] < adam[1]  # the ranges overlap
     assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
+
+
+@pytest.mark.parametrize(
+    "exercise, draw", [("ex2a", ex2a.figures), ("ex2b", partial(ex2b.figures, planned=ex2b_adam.ARMS))]
+)
+def test_the_committed_figures_are_those_of_the_record(exercise, draw):
+    """The same names always, the same bytes where the versions that draw are the same."""
+    record = runs.read_record(ROOT / f"figures/{exercise}.json")
+    drawn = dict(draw(record))
+    files = {path.name: path.read_bytes() for path in (ROOT / "figures").glob(f"{exercise}_*.png")}
+    assert set(files) == set(drawn) and max(map(len, files.values())) < 80_000
+    if all(record["versions"][package] == version(package) for package in ("matplotlib", "pillow")):
+        for name, made in drawn.items():
+            picture = io.BytesIO()
+            plots.save(made, picture)
+            assert picture.getvalue() == files[name], name
 
 
 def test_every_figure_is_shown():

@@ -1,51 +1,19 @@
 """Exercise 2b on a Dask cluster: a real scheduler and real workers on the loopback address, ended at bad moments."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from shipped import ROOT, SCRIPTS, Cluster, Experiment, ended
 
 import ex2b_adam
 from common import workers
 
 pytest.importorskip("distributed")
-SCRIPT = Path(ex2b_adam.__file__).resolve()
-
-
-class Cluster:
-    """A scheduler and its workers, each of one thread, with no nanny to start a killed one again."""
-
-    def __init__(self, folder):
-        self.folder, self.processes = folder, []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self.scheduler = self.start("dask_scheduler", "--dashboard-address", ":0", "--host", self.address, cwd=folder)
-
-    def start(self, what, *arguments, cwd):
-        with open(self.folder / f"{what}-{len(self.processes)}.log", "w") as log:
-            command = [sys.executable, "-m", f"distributed.cli.{what}", *arguments]
-            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}  # for nap(); ours is one above
-            self.processes.append(subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log))
-        return self.processes[-1]
-
-    def worker(self, *more, cwd=SCRIPT.parent):
-        return self.start(
-            "dask_worker", self.address, "--no-nanny", "--local-directory", str(self.folder), *more, cwd=cwd
-        )
-
-    def workers(self, number, within=60):
-        """Wait until so many have joined."""
-        from distributed import Client
-
-        with Client(self.address, timeout=within) as client:
-            client.wait_for_workers(number, timeout=within)
 
 
 @pytest.fixture
@@ -53,28 +21,16 @@ def cluster(tmp_path):
     """A cluster without workers."""
     made = Cluster(tmp_path)
     yield made
-    for process in made.processes:
-        process.kill()
-        process.wait()
+    made.stop()
 
 
 def start(folder, *flags):
-    command = [sys.executable, str(SCRIPT), "--quick", "--runs", str(folder / "runs"), "--out", str(folder / "out")]
-    return subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def ended(process, within=200):
-    """Return the exit code and stderr."""
-    _, said = process.communicate(timeout=within)
-    assert "Traceback" not in said
-    return process.returncode, said
+    return Experiment("2b", folder).start(*flags)
 
 
 def finished(folder):
     """What the record has of finished runs, without what tells the time."""
-    path = folder / "out/ex2b.json"
-    runs = json.loads(path.read_text())["runs"] if path.exists() else []
-    return [{key: value for key, value in run.items() if key != "seconds"} for run in runs]
+    return (Experiment("2b", folder).record() or {"runs": []})["runs"]
 
 
 def until(number, folder, process, within=120):
@@ -166,7 +122,7 @@ def nap(number):
 def test_workers_need_a_checkout_and_the_scheduler_none(cluster, tmp_path, place, said):
     """The scheduler runs in an empty folder, and so does the worker `elsewhere`."""
     if place != "nowhere":
-        cluster.worker("--nthreads", "1", cwd=tmp_path if place == "elsewhere" else SCRIPT.parent)
+        cluster.worker("--nthreads", "1", cwd=tmp_path if place == "elsewhere" else ROOT)
         cluster.workers(1)
     try:
         with workers.cluster(cluster.address) as engine:
@@ -190,7 +146,7 @@ def test_an_unreachable_scheduler_is_one_line_within_15_seconds(tmp_path):
 
 def test_without_dask_it_says_what_to_install(tmp_path):
     (tmp_path / "distributed.py").write_text("raise ImportError")
-    command = [sys.executable, str(SCRIPT), "--quick", "--scheduler", "tcp://127.0.0.1:1"]
+    command = [sys.executable, str(ROOT / SCRIPTS["2b"]), "--quick", "--scheduler", "tcp://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pip install distributed" in done.stderr
 
@@ -199,6 +155,9 @@ def test_a_worker_without_the_data_of_the_others_says_so(tmp_path, monkeypatch):
     """Rather than train on generated data in their place."""
     from common import data
 
-    monkeypatch.setattr(data, "cifar10", lambda root: (_ for _ in ()).throw(data.Missing("nothing there")))
+    def missing(root):
+        raise data.Missing("nothing there")
+
+    monkeypatch.setattr(data, "cifar10", missing)
     with pytest.raises(OSError, match=f"lacks CIFAR-10.*{tmp_path}"):
         ex2b_adam.images.__wrapped__("CIFAR-10", tmp_path, False, "cpu")

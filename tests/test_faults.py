@@ -1,63 +1,22 @@
 """Faults, injected into both scripts as shipped: earlier results stay whole, nothing is left over, the same command
 goes on, and the final record equals the uninterrupted one."""
 
-import json
 import random
 import resource
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
+from shipped import SCRIPTS, Experiment
+from test_runs import DAMAGES
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and signals as Linux has them"),
 ]
-SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
-
-
-@dataclass
-class Experiment:
-    """`--quick` of one exercise in a folder of its own."""
-
-    exercise: str
-    folder: Path
-
-    def start(self, *flags, **options):
-        script = Path(__file__).parent.parent / SCRIPTS[self.exercise]
-        command = [sys.executable, str(script), "--quick", "--out", str(self.folder / "out")]
-        command += ["--runs", str(self.folder / "runs"), *flags]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-    def run(self, *flags, **options):
-        """Return the exit code and stderr."""
-        process = self.start(*flags, **options)
-        _, said = process.communicate(timeout=300)
-        assert "Traceback" not in said
-        return process.returncode, said
-
-    def record(self):
-        """The record without what tells the time; None where there is none."""
-        path = self.folder / "out" / f"ex{self.exercise}.json"
-        if not path.exists():
-            return None
-        record = json.loads(path.read_text())
-        del record["seconds"]
-        for entry in record.get("runs", ()):
-            del entry["seconds"]
-        return record
-
-    def states(self):
-        return sorted((self.folder / "runs").glob("*.pt"))
-
-    def leftovers(self):
-        """Files that are neither results nor states, those of the lock aside."""
-        return [path.name for path in self.folder.rglob(".*") if path.is_file()]
 
 
 @pytest.fixture(params=SCRIPTS)
@@ -126,20 +85,10 @@ def test_a_record_and_a_figure_that_do_not_fit_on_the_disk(whole, experiment):
     assert {path: path.read_bytes() for path in (experiment.folder / "out").iterdir()} == before
 
 
-def truncate(content):
-    return content[: len(content) // 2]
-
-
-def flip_a_bit(content):
-    at = content.index(b"data/0") + 200  # of the stored numbers: torch.load alone would not see it
-    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
-
-
 def test_damaged_states_are_moved_aside_and_their_runs_start_again(whole, experiment):
     copy_of(whole, experiment, "runs")
-    damages = truncate, flip_a_bit, lambda content: b"", lambda content: b"something else"
-    victims = experiment.states()[: len(damages)]
-    for victim, damage in zip(victims, damages, strict=True):
+    victims = experiment.states()[: len(DAMAGES)]
+    for victim, damage in zip(victims, DAMAGES, strict=True):
         victim.write_bytes(damage(victim.read_bytes()))
     code, said = experiment.run()
     assert code == 0 and said.count("warning:") == len(victims)

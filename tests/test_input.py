@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from shipped import SCRIPTS
 
 from common import runs
 
-SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
 BOTH = tuple(SCRIPTS)
 RANGE = "whole number from 1 to "
 

@@ -40,7 +40,10 @@ def flip_a_weight(content):
     return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_weight, lambda content: b"", lambda content: b"something else"])
+DAMAGES = truncate, flip_a_weight, lambda content: b"", lambda content: b"something else"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_state_is_moved_aside_with_one_warning(saved, capsys, damage):
     folder, settings, path = saved
     path.write_bytes(damage(path.read_bytes()))
