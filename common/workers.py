@@ -8,7 +8,6 @@ import pickle
 import signal
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,12 +26,12 @@ AGAIN = "The same command goes on from here"
 class Engine:
     """Where runs are trained.
 
-    submit(function, *arguments): a concurrent.futures.Future of its result. reported(): what runs reported since
-    the last call. places: how many run at a time. name: for people.
+    submit(function, *arguments): a concurrent.futures.Future of its result. reports: a queue, with empty() and get(),
+    of what runs report. places: how many run at a time. name: for people.
     """
 
     submit: Callable
-    reported: Callable
+    reports: object
     places: int
     name: str
 
@@ -54,20 +53,14 @@ def pool(jobs, gpus=()):
     for job in range(jobs):
         places.put(gpus[job % len(gpus)] if gpus else None)
     executor = ProcessPoolExecutor(jobs, context, _begin, (alive, reports, places))
-
-    def reported():
-        while not reports.empty():
-            yield reports.get()
-
     name = f"{jobs} process{'es' * (jobs > 1)}"
-
     try:
         # Start them here, deaf to Ctrl-C from their first instruction: an ignored signal stays ignored in a child.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         for _ in range(jobs):
             executor.submit(os.getpid)
         signal.signal(signal.SIGINT, before)
-        yield Engine(executor.submit, reported, jobs, name)
+        yield Engine(executor.submit, reports, jobs, name)
     except BrokenProcessPool:
         raise OSError(f"a worker process died (killed, or out of memory?). {AGAIN}") from None
     finally:
@@ -89,25 +82,17 @@ def cluster(address):
         raise OSError("--scheduler needs dask.distributed, which is not installed. pip install distributed") from None
     for name in ("distributed", "distributed.client"):  # of a scheduler that is lost it prints tracebacks
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    connected = SimpleQueue()
-
-    def connect():
-        with suppress(Exception):  # whatever it is, what answered is no scheduler
-            connected.put(Client(address, timeout=10))
-
-    threading.Thread(target=connect, daemon=True).start()
-    try:
-        client = connected.get(timeout=11)  # Client would wait for ever on a server that accepts and says nothing
-    except Empty:
-        raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler") from None
+    client = _within(11, partial(Client, address, timeout=10))  # alone it waits for ever on a server that is silent
+    if client is None:
+        raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler")
     with client:
-        info = client.scheduler_info(n_workers=-1)
-        gpus = sum(worker["resources"].get("GPU", 0) for worker in info["workers"].values())
-        places = int(gpus) or sum(worker["nthreads"] for worker in info["workers"].values())
+        found = client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = int(sum(worker["resources"].get("GPU", 0) for worker in found))
+        places = gpus or sum(worker["nthreads"] for worker in found)
         if not places:
             raise OSError(f"the scheduler at {address} has no workers. Start some with: dask worker {address}")
-        messages, topic = deque(), f"runs of {client.id}"
-        client.subscribe_topic(topic, lambda event: messages.append(pickle.loads(event[1])))
+        reports, topic = SimpleQueue(), f"runs of {client.id}"
+        client.subscribe_topic(topic, lambda event: reports.put(pickle.loads(event[1])))
         executor = client.get_executor(pure=False, resources={"GPU": 1} if gpus else None)
 
         def on_worker(call):  # a local function travels by value: the scheduler needs nothing of ours
@@ -125,17 +110,26 @@ def cluster(address):
         def submit(function, *arguments):
             return executor.submit(on_worker, pickle.dumps((function, arguments)))
 
-        def reported():
-            while messages:
-                yield messages.popleft()
-
         name = f"{places} place{'s' * (places > 1)} of {address}, dashboard {client.dashboard_link}"
         try:
-            yield Engine(submit, reported, places, name)
+            yield Engine(submit, reports, places, name)
         except KilledWorker as error:
             raise OSError(f"a run's workers died again and again ({error.last_worker.address}). {AGAIN}") from None
         except CancelledError:
             raise OSError(f"the scheduler at {address} is gone. {AGAIN}") from None
+
+
+def _within(seconds, call):
+    """Return what call() returns; None where it raises or takes longer, and is left to itself."""
+    result = SimpleQueue()
+
+    def answer():
+        with suppress(Exception):
+            result.put(call())
+
+    threading.Thread(target=answer, daemon=True).start()
+    with suppress(Empty):
+        return result.get(timeout=seconds)
 
 
 def time_left(epochs_left, seconds, jobs):
@@ -156,7 +150,8 @@ def sweep(engine, train, todo, epochs, progress, finished):
     waiting = {engine.submit(train, *run) for run in todo}
     while waiting:
         done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-        for run, epoch, now in engine.reported():
+        while not engine.reports.empty():
+            run, epoch, now = engine.reports.get()
             new, left[run] = left[run] - (epochs - epoch), epochs - epoch
             if new > 0 and run in seconds:  # not where a worker died and another one begins again
                 took.append(now - seconds[run])

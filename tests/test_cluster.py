@@ -101,8 +101,7 @@ def test_a_gpu_that_workers_declare_takes_one_run_at_a_time(cluster):
     with workers.cluster(cluster.address) as engine:
         assert engine.places == 1
         spans = [future.result(60) for future in [engine.submit(nap, number) for number in range(3)]]
-        time.sleep(0.5)
-        assert sorted(message[0] for message in engine.reported()) == [0, 1, 2]
+        assert sorted(engine.reports.get(timeout=10)[0] for _ in range(3)) == [0, 1, 2] and engine.reports.empty()
     spans.sort()
     assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:]))
 
