@@ -28,18 +28,15 @@ class Batches:
 
     def __iter__(self):
         split, n = self.split, len(self.split)
-        device = split.images.device
-        if self.seed is None:
-            order = torch.arange(n, device=device)
-        else:
+        order, take = torch.arange(n), split.images.__getitem__
+        if self.seed is not None:
             state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)
             generator = torch.Generator().manual_seed(int(state[0]))
-            order = torch.randperm(n, generator=generator).to(device)
-        if self.augment:
-            crop = _crops(split.images, generator)
-        for index in order.split(self.batch_size):
-            images = crop(index) if self.augment else split.images[index]
-            images = (images.float() - split.mean) / split.std
+            order = torch.randperm(n, generator=generator)
+            if self.augment:
+                take = _crops(split.images, generator)
+        for index in order.to(split.images.device).split(self.batch_size):
+            images = (take(index).float() - split.mean) / split.std
             yield images.permute(0, 3, 1, 2), split.labels[index]  # channels_last without a copy
 
 

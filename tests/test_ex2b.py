@@ -168,6 +168,8 @@ def test_batches_are_a_function_of_seed_and_epoch():
         assert not torch.equal(labels, first[1])
         back, back_first = labels.argsort(), first[1].argsort()
         assert not torch.equal(images[back], first[0][back_first])  # other crops too, not only another order
+    images, labels = epoch(split, augment=True)
+    assert torch.equal(pixels(split, images), split.images.long()) and torch.equal(labels, split.labels)
 
 
 def test_evaluation_sees_every_image_unaltered_and_in_order():
