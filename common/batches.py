@@ -36,7 +36,7 @@ class Batches:
             if self.augment:
                 take = _crops(split.images, generator)
         for index in order.to(split.images.device).split(self.batch_size):
-            images = (take(index).float() - split.mean) / split.std
+            images = take(index).float().sub_(split.mean).div_(split.std)
             yield images.permute(0, 3, 1, 2), split.labels[index]  # channels_last without a copy
 
 
