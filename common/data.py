@@ -3,10 +3,10 @@
 import gzip
 import hashlib
 import os
-import socket
 import sys
-from contextlib import contextmanager
+import threading
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -115,12 +115,11 @@ def _obtain(reader, root, checksums):
     if root.exists() and not root.is_dir():
         raise OSError(f"--data must be a folder (got {root}). Expected below it: {next(iter(checksums))}")
     if not _verified(root, checksums):
+        names, folder = ", ".join(Path(name).name for name in checksums), root / Path(next(iter(checksums))).parent
         try:
-            with _timeout(10):
-                reader(root, download=True)
-        except (OSError, RuntimeError) as error:
+            _watched(lambda: reader(root, download=True), (root, folder), 10)
+        except (OSError, RuntimeError, HTTPException) as error:
             why = " ".join(str(error).split())
-            names, folder = ", ".join(Path(name).name for name in checksums), root / Path(next(iter(checksums))).parent
             raise Missing(
                 f"no {reader.__name__} below {root}, and the download failed ({why}). "
                 f"By hand: put {names} into {folder}"
@@ -158,15 +157,28 @@ def _verified(root, checksums):
     return len(present) == len(checksums)
 
 
-@contextmanager
-def _timeout(seconds):
-    """Bound each network wait; torchvision sets no limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _watched(download, folders, seconds):
+    """Call download(), which has no limit of its own; TimeoutError once no file grows for so long, or at most twice.
+
+    A limit for each network wait would not do: a name may have many addresses, and the name server a wait of its own.
+    """
+    errors, size = [], -1
+
+    def call():
+        try:
+            download()
+        except Exception as error:  # it belongs to the thread that waits below
+            errors.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        before, size = size, sum(path.lstat().st_size for folder in folders for path in folder.glob("*"))
+        if size == before:
+            raise TimeoutError(f"nothing came for {seconds} seconds")
+        thread.join(seconds)
+    if errors:
+        raise errors[0]
 
 
 def stand_in(shape, train, test, classes=10):

@@ -5,8 +5,12 @@ import hashlib
 import os
 import pickle
 import re
+import socket
+import socketserver
 import struct
 import sys
+import threading
+import time
 from importlib.metadata import version
 
 import numpy as np
@@ -144,6 +148,99 @@ def test_missing_data_becomes_the_stand_in_loudly(tmp_path, monkeypatch, capsys)
     said = capsys.readouterr().err
     assert "NO REAL DATA" in said and "no network" in said
     assert "put train-images-idx3-ubyte, train-labels-idx1-ubyte" in said and str(tmp_path / "FashionMNIST/raw") in said
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a function: torchvision then asks a server on the loopback address, and answer(connection) answers."""
+    opened = []
+
+    def start(answer):
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                answer(self.request)
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        opened.append(server)
+        address = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr("torchvision.datasets.FashionMNIST.mirrors", [address, address])
+        monkeypatch.setattr("torchvision.datasets.CIFAR10.url", f"{address}cifar-10-python.tar.gz")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    STALLED.clear()
+    yield start
+    STALLED.set()
+    for server in opened:
+        server.shutdown()
+        server.server_close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+STALLED = threading.Event()  # ends when the test is over
+
+
+def silent(connection):
+    STALLED.wait()
+
+
+def stalls(connection):
+    """Half of what it promises."""
+    connection.sendall(OK % 200000 + bytes(100000))
+    STALLED.wait()
+
+
+def no_address(*arguments, **options):
+    """As of a name server that does not answer."""
+    STALLED.wait()
+    raise socket.gaierror
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read", [data.fashion_mnist, data.cifar10])
+@pytest.mark.parametrize("answer", [silent, stalls, no_address])
+def test_a_server_that_stalls_is_given_up(tmp_path, monkeypatch, serve, read, answer):
+    """Within 30 seconds, with the reason; what it left blocks no later start."""
+    began = time.monotonic()
+    with monkeypatch.context() as patch, pytest.raises(data.Missing, match="download failed .nothing came for 10 sec"):
+        if answer is no_address:
+            patch.setattr(socket, "getaddrinfo", no_address)
+        else:
+            serve(answer)
+        read(tmp_path)
+    assert time.monotonic() - began < 30
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(left) == (answer is stalls) and all(path.name.endswith(".gz") for path in left)
+
+    serve(lambda connection: connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
+    with pytest.raises(data.Missing, match="Not Found"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [data.fashion_mnist, data.cifar10])
+def test_an_answer_that_is_no_http_is_a_failed_download(tmp_path, serve, read):
+    serve(lambda connection: connection.sendall(b"220 mail ready\r\n"))
+    with pytest.raises(data.Missing, match="220 mail ready"):
+        read(tmp_path)
+
+
+def test_a_download_takes_the_place_of_one_that_stopped(small_fashion, monkeypatch, serve, capsys):
+    raw, expected = small_fashion / "FashionMNIST/raw", data.fashion_mnist(small_fashion)
+    packed = {f"{path.name}.gz": gzip.compress(path.read_bytes()) for path in raw.iterdir()}
+    checksums = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.resources", checksums)
+    for name, content in packed.items():
+        (raw / name.removesuffix(".gz")).unlink()
+        (raw / name).write_bytes(content[: len(content) // 2])
+
+    def answer(connection):
+        content = packed[connection.recv(4096).split()[1][1:].decode()]
+        connection.sendall(OK % len(content) + content)
+
+    serve(answer)
+    for part, same in zip(data.fashion_mnist(small_fashion), expected, strict=True):
+        assert torch.equal(part.images, same.images) and torch.equal(part.labels, same.labels)
 
 
 def test_the_stand_in_is_deterministic_and_learnable():
