@@ -82,6 +82,9 @@ class Options:
 
 def read(options, description):
     """Read the command line into the dataclass `options`; a usage error ends the program with code 2."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # None if closed
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a path may have letters that the stream has not
     return tyro.cli(options, description=description, config=(tyro.conf.FlagCreatePairsOff,))
 
 

@@ -125,10 +125,11 @@ def norms(groups):
 
 
 def per_layer(name):
-    """Return the function that finishes log axes of the quantity `name` over the layers."""
+    """Return the function that finishes axes of the quantity `name` over the layers; log where there is any."""
 
     def finish(axes):
-        axes.set(xlabel="layer", ylabel=name, yscale="log")
+        positive = any((line.get_ydata() > 0).any() for line in axes.get_lines())
+        axes.set(xlabel="layer", ylabel=name, yscale="log" if positive else "linear")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         end_labels(axes)
 

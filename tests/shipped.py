@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
+UNTHREADED = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}  # their choice
 
 
 def ended(process):
@@ -25,12 +26,15 @@ class Experiment:
 
     exercise: str
     folder: Path
+    stdout: str = ""
+    stderr: str = ""
 
     def start(self, *flags, **options):
         script = ROOT / SCRIPTS[self.exercise]
         command = [sys.executable, str(script), "--quick", "--out", str(self.folder / "out")]
         command += ["--runs", str(self.folder / "runs"), *flags]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        options = {"env": UNTHREADED, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+        return subprocess.Popen(command, **options)
 
     def run(self, *flags, **options):
         """Return the exit code and stderr."""

@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -29,17 +28,14 @@ def results(folder):
     return {key: value for key, value in record.items() if key not in VOLATILE}
 
 
-@pytest.fixture(scope="module")
-def quick(root, tmp_path_factory):
-    """The folder that `--quick` fills; the runs lie beside it."""
-    folder = tmp_path_factory.mktemp("quick")
-    done = run(root, "--quick", "--out", folder / "out", "--runs", folder / "runs")
-    assert done.returncode == 0, done.stderr
-    assert all(arm.name in done.stdout for arm in script.ARMS)
-    return folder
+@pytest.fixture
+def quick(whole):
+    """The folder that `--quick` filled; the runs lie beside it."""
+    return whole("2a").folder
 
 
-def test_the_record_has_every_arm_in_full(quick):
+def test_the_record_has_every_arm_in_full(whole, quick):
+    assert all(arm.name in whole("2a").stdout for arm in script.ARMS)
     record = runs.read_record(quick / "out/ex2a.json")
     assert [arm["name"] for arm in record["arms"]] == [arm.name for arm in script.ARMS] and len(script.ARMS) == 17
     epochs, seeds = 2, 2
@@ -54,7 +50,9 @@ def test_the_record_has_every_arm_in_full(quick):
             assert np.shape(arm["gradient_norm"][kind]) == (layers, epochs, seeds)
             assert np.shape(arm["initial"][kind]) == (layers, seeds)
         assert np.shape(arm["layer_variance"]) == (layers, seeds) and len(arm["predicted"]["signal"]) == layers
-        assert set(arm["status"]) <= {"ok", "collapsed", "non-finite"} and len(arm["status"]) == seeds
+        assert len(arm["status"]) == seeds
+    # One that collapses does not keep the others from their end.
+    assert {status for arm in record["arms"] for status in arm["status"]} == {"ok", "collapsed"}
     assert [entry["init"] for entry in record["search"]] == [arm.init for arm in script.CANDIDATES]
     assert len(record["depth"]) == len(script.DEPTHS) * len(script.DEPTH_ARMS)
 
@@ -153,12 +151,14 @@ def test_zeros_are_drawn_on_a_marked_floor():
     assert [text.get_text() for text in axes.texts if text.xy == (0, floor)] == ["0"]
 
 
-def test_a_diverged_arm_is_drawn_and_tabled(quick):
+@pytest.mark.parametrize("diverged", [slice(4, 5), slice(None)], ids=["one", "all"])
+def test_diverged_arms_are_drawn_and_tabled(quick, diverged):
     record = runs.read_record(quick / "out/ex2a.json")
-    arm = record["arms"][4]
-    arm["gradient_norm"]["weights"] = [[[math.nan] * 2] * 2 for _ in arm["gradient_norm"]["weights"]]
-    arm["status"] = ["non-finite"] * 2
-    assert "2 non-finite" in ex2a.table(record)
+    for arm in record["arms"][diverged]:
+        arm["gradient_norm"]["weights"] = [[[math.nan] * 2] * 2 for _ in arm["gradient_norm"]["weights"]]
+        arm["layer_variance"] = [[math.nan] * 2 for _ in arm["layer_variance"]]
+        arm["status"] = ["non-finite"] * 2
+    assert ex2a.table(record).count("2 non-finite") == len(record["arms"][diverged])
     for _, made in ex2a.figures(record):
         plots.save(made, io.BytesIO())
 
@@ -181,42 +181,6 @@ def test_an_interrupted_experiment_goes_on_to_the_same_record(root, quick, tmp_p
     assert run(root, *command).returncode == 0
     assert results(tmp_path / "out") == results(quick / "out")
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]  # no partial file
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("surroundings", ["elsewhere", "symlink", "closed stdout", "cp1252", "optimised", "no home"])
-def test_it_works_wherever_it_is_called(root, quick, tmp_path, surroundings):
-    """Redraw in a folder with blanks and umlauts, under each of these circumstances."""
-    out = tmp_path / "Figürchen mit Leerzeichen"
-    out.mkdir()
-    (out / "ex2a.json").write_bytes((quick / "out/ex2a.json").read_bytes())
-    script_path, flags, environment, stdout = root / "ex2a_vanishing.py", [], dict(os.environ), subprocess.PIPE
-    if surroundings == "symlink":
-        script_path = tmp_path / "link.py"
-        script_path.symlink_to(root / "ex2a_vanishing.py")
-    if surroundings == "closed stdout":
-        reader, stdout = os.pipe()
-        os.close(reader)
-    if surroundings == "cp1252":
-        environment |= {"PYTHONIOENCODING": "cp1252", "TERM": ""}
-    if surroundings == "optimised":
-        flags = ["-O"]
-    if surroundings == "no home":
-        environment = {key: value for key, value in environment.items() if key != "HOME"} | {"TMPDIR": "/nowhere"}
-    command = [sys.executable, *flags, str(script_path), "--plot-only", "--out", out.name]
-    done = subprocess.run(
-        command,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-        cwd=tmp_path,
-        timeout=200,
-    )
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
-    assert {path.name for path in out.glob("*.png")} == {path.name for path in (quick / "out").glob("*.png")}
-    assert all(path.read_bytes() == (quick / "out" / path.name).read_bytes() for path in out.glob("*.png"))
 
 
 def test_usage_and_help_answer_at_once(root):

@@ -415,22 +415,19 @@ def record_of(folder):
     return record
 
 
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("quick ä")
-    threads = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
-    done = script(folder, env=threads)  # one thread a run by its own doing
-    assert done.returncode == 0, done.stderr
-    return folder, done
+@pytest.fixture
+def quick(whole):
+    """The folder that `--quick` filled."""
+    return whole("2b").folder
 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_quick_has_every_run_and_what_the_record_promises(quick):
-    folder, done = quick
-    record = record_of(folder)
+def test_quick_has_every_run_and_what_the_record_promises(whole, quick):
+    said = whole("2b").stderr
+    record = record_of(quick)
     assert [(entry["optimizer"], entry["lr"]) for entry in record["runs"]] == [
         (arm.optimizer, arm.lr) for arm in ex2b_adam.ARMS
     ]
@@ -441,39 +438,36 @@ def test_quick_has_every_run_and_what_the_record_promises(quick):
             assert len(entry[key]) == record["settings"]["epochs"] == 2
         # 1280 images are fewer than the sample, so that both are the same measurement.
         assert entry["final_train_accuracy"] == entry["train_accuracy"][-1]
-        assert entry["status"] in ("ok", "collapsed", "non-finite")
+    assert {entry["status"] for entry in record["runs"]} == {"ok", "collapsed"}  # which does not keep the others back
     assert record["data"] == "stand-in" and "seconds" not in record["settings"]
-    assert len(list((folder / "out").glob("ex2b_*.png"))) == 6
-    assert "30/30 epochs" in done.stderr and "left" in done.stderr and "Traceback" not in done.stderr
+    assert len(list((quick / "out").glob("ex2b_*.png"))) == 6
+    assert "30/30 epochs" in said and "left" in said and "Traceback" not in said
     assert "GENERATED DATA" in plots.caption(record)
 
 
 def test_a_finished_sweep_trains_nothing(quick):
-    folder, _ = quick
-    before = contents(folder / "out"), contents(folder / "runs")
-    done = script(folder)
+    before = contents(quick / "out"), contents(quick / "runs")
+    done = script(quick)
     assert done.returncode == 0 and "epochs," not in done.stderr
-    assert (contents(folder / "out"), contents(folder / "runs")) == before
+    assert (contents(quick / "out"), contents(quick / "runs")) == before
 
 
 def test_plot_only_redraws_the_same_bytes_without_torch(quick, tmp_path):
-    folder, _ = quick
-    before = contents(folder / "out")
-    for path in (folder / "out").glob("*.png"):
+    before = contents(quick / "out")
+    for path in (quick / "out").glob("*.png"):
         path.unlink()
     (tmp_path / "torch.py").write_text("raise ImportError('torch is not needed here')")
-    done = script(folder, "--plot-only", env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    done = script(quick, "--plot-only", env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stderr
-    assert contents(folder / "out") == before
+    assert contents(quick / "out") == before
 
 
 def test_a_partial_record_goes_on_with_what_is_missing(quick, tmp_path):
-    folder, _ = quick
-    whole = json.loads((folder / "out" / "ex2b.json").read_text())
+    whole = json.loads((quick / "out" / "ex2b.json").read_text())
     runs.write_record(tmp_path / "out" / "ex2b.json", whole | {"runs": whole["runs"][1:14]})
     done = script(tmp_path, "--jobs", "1")
     assert done.returncode == 0, done.stderr
-    assert record_of(tmp_path) == record_of(folder)
+    assert record_of(tmp_path) == record_of(quick)
     assert sorted(path.name[:13] for path in (tmp_path / "runs").glob("*.pt")) == ["ex2b-adam-1e-", "ex2b-adam-5.6"]
 
 
@@ -488,7 +482,7 @@ def test_a_partial_record_goes_on_with_what_is_missing(quick, tmp_path):
 def test_runs_of_other_settings_are_never_mixed(quick, tmp_path, flags, change, said):
     if "cannot" in said and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("this processor has bfloat16")
-    whole = json.loads((quick[0] / "out" / "ex2b.json").read_text())
+    whole = json.loads((quick / "out" / "ex2b.json").read_text())
     runs.write_record(
         tmp_path / "out" / "ex2b.json", whole | {"settings": whole["settings"] | change, "runs": whole["runs"][:3]}
     )
@@ -543,7 +537,6 @@ def wait_for(condition, process, within=120):
 @linux
 @pytest.mark.slow
 def test_kill_at_random_moments_and_go_on(quick, tmp_path):
-    folder, _ = quick
     moments = random.Random()
     seed = moments.randrange(10**6)
     moments.seed(seed)
@@ -556,9 +549,9 @@ def test_kill_at_random_moments_and_go_on(quick, tmp_path):
         process.communicate()
         if (tmp_path / "out" / "ex2b.json").exists():
             part = record_of(tmp_path)["runs"]
-            assert all(entry in record_of(folder)["runs"] for entry in part)
+            assert all(entry in record_of(quick)["runs"] for entry in part)
     done = script(tmp_path)
-    assert done.returncode == 0 and record_of(tmp_path) == record_of(folder), f"seed {seed}: {done.stderr}"
+    assert done.returncode == 0 and record_of(tmp_path) == record_of(quick), f"seed {seed}: {done.stderr}"
 
 
 @linux
@@ -601,5 +594,5 @@ def test_a_worker_that_dies(quick, tmp_path):
     assert process.returncode == 1 and "a worker process died" in said and "Traceback" not in said
     assert gone(process.pid)
     kept = record_of(tmp_path)["runs"]
-    assert kept and all(entry in record_of(quick[0])["runs"] for entry in kept)
-    assert script(tmp_path).returncode == 0 and record_of(tmp_path) == record_of(quick[0])
+    assert kept and all(entry in record_of(quick)["runs"] for entry in kept)
+    assert script(tmp_path).returncode == 0 and record_of(tmp_path) == record_of(quick)

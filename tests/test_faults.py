@@ -24,20 +24,6 @@ def experiment(request, tmp_path):
     return Experiment(request.param, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Return, for an exercise, the experiment that nothing disturbed; made once."""
-    made = {}
-
-    def of(exercise):
-        if exercise not in made:
-            made[exercise] = Experiment(exercise, tmp_path_factory.mktemp(f"whole {exercise}"))
-            assert made[exercise].run()[0] == 0
-        return made[exercise]
-
-    return of
-
-
 def copy_of(whole, experiment, *parts):
     for part in parts:
         shutil.copytree(whole(experiment.exercise).folder / part, experiment.folder / part)
