@@ -206,7 +206,7 @@ def main(settings):
     else:
         record, path = experiment(settings, record_path)
         runs.write_record(path, record)
-    record = runs.read_record(path)
+    record = runs.read_record(path, "data", "settings", "arms", "depth")
     for name, made in ex2a.figures(record):
         with runs.atomic(path.with_name(name)) as file:
             plots.save(made, file)

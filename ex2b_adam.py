@@ -23,6 +23,7 @@ from typing import Annotated, Literal
 from common import command, searches, workers
 
 BATCH_SIZE, MOMENTUM, TRAIN_SAMPLE = 128, 0.9, 10000
+PARTS = "data", "settings", "runs"  # of the record
 RANDOM_K = (  # numpy.random.default_rng(0).uniform(1, 5, 5): five k from U[1, 5], seed 0, fixed before any run
     3.5478467492858172,
     2.0791468550554812,
@@ -199,7 +200,9 @@ def experiment(settings, record_path):
         print("\nNO REAL DATA on the cluster, its worker says why. GENERATED DATA takes its place.\n", file=sys.stderr)
     path = record_path(what)
     runs.check_target(path, what)
-    old = runs.read_record(path) if path.exists() and not settings.fresh else {"settings": {}, "runs": []}
+    old = {"settings": {}, "runs": []}
+    if path.exists() and not settings.fresh:
+        old = runs.read_record(path, *PARTS)
     precision = resolve_precision(settings.precision, old["settings"].get("precision"), offers)
     shared = {
         **{"data": what, "epochs": settings.epochs, "batch_size": BATCH_SIZE, "momentum": MOMENTUM},
@@ -248,7 +251,7 @@ def main(settings):
         path = record_path("stand-in" if settings.stand_in else "")
     else:
         path = experiment(settings, record_path)
-    record = runs.read_record(path)
+    record = runs.read_record(path, *PARTS)
     for name, made in ex2b.figures(record, ARMS):
         with runs.atomic(path.with_name(name)) as file:
             plots.save(made, file)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 PADDING = 4  # pixels on each side from which a crop is taken
 
@@ -43,16 +44,13 @@ class Batches:
 def _crops(images, generator):
     """Return the function that cuts each image of an index out of its zero-padded self, every second one mirrored."""
     n, height, width, _ = images.shape
-    device = images.device
-    top, left = (torch.randint(2 * PADDING + 1, (2, n), generator=generator) - PADDING).to(device)
-    mirrored = torch.randint(2, (n,), generator=generator).to(device).bool()
-    down, right = torch.arange(height, device=device), torch.arange(width, device=device)
+    top, left = torch.randint(2 * PADDING + 1, (2, n), generator=generator).to(images.device)
+    mirrored = torch.randint(2, (n,), generator=generator).to(images.device).bool()
 
     def crop(index):
-        rows = top[index, None] + down
-        columns = torch.where(mirrored[index, None], width - 1 - right, right) + left[index, None]
-        inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-        rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-        return images[index[:, None, None], rows[:, :, None], columns[:, None, :]] * inside[..., None]
+        padded = pad(images[index], (0, 0) + 4 * (PADDING,))
+        windows = padded.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)  # a view: every crop
+        chosen = windows[torch.arange(len(index), device=index.device), top[index], left[index]]
+        return torch.where(mirrored[index, None, None, None], chosen.flip(2), chosen)
 
     return crop

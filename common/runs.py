@@ -140,8 +140,8 @@ def _plain(value, key=None):
     return value
 
 
-def read_record(path):
-    """Read a record, with nan for each null in a list; raises OSError where there is none or it is not one."""
+def read_record(path, *parts):
+    """Read a record, with nan for each null in a list; raises OSError where there is none, or none with these parts."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -152,6 +152,9 @@ def read_record(path):
         raise OSError(f"{path} is not a record (damaged?). Remove it and run again")
     if record.get("schema") != SCHEMA:
         raise OSError(f"{path} has schema {record.get('schema')}, this version reads {SCHEMA}. Remove it and run again")
+    missing = [part for part in parts if part not in record]
+    if missing:
+        raise OSError(f"{path} has no {', '.join(missing)} (damaged?). Remove it and run again")
     return _with_nan(record)
 
 
@@ -173,5 +176,5 @@ def check_target(path, what):
             pass
     except OSError as error:
         raise OSError(f"cannot write into {folder} ({error.strerror}). Give another --out") from None
-    if what == "stand-in" and Path(path).exists() and read_record(path)["data"] != "stand-in":
+    if what == "stand-in" and Path(path).exists() and read_record(path, "data")["data"] != "stand-in":
         raise OSError(f"{path} is a record of real data, which generated data does not replace. Give another --out")

@@ -15,7 +15,6 @@ measured too. JAX is left out where it is not installed.
 
 import importlib
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -58,7 +57,9 @@ def measure(part):
 
 
 def main(part):
-    from common import plots, runs
+    import torch
+
+    from common import command, plots, runs
     from figures import benchmark as figures
 
     unit = "gib" if part == "memory" else "seconds"
@@ -67,9 +68,10 @@ def main(part):
         print(f"{name:40} {value:9.4g} {unit}")
     path = ROOT / "figures/benchmark.json"
     record = runs.read_record(path) if path.exists() else {"schema": runs.SCHEMA}
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "turns": TURNS[part]}
+    versions, machine = command.versions_and_machine(torch.device("cpu"))
+    machine |= {"cores": os.cpu_count(), "turns": TURNS[part]}
     rows = [{"contender": name, unit: value} for name, value in medians.items()]
-    runs.write_record(path, record | {part: rows, f"{part}_machine": machine})
+    runs.write_record(path, record | {part: rows, f"{part}_machine": machine, "versions": versions})
     for name, made in figures.figures(runs.read_record(path)):
         with runs.atomic(path.with_name(name)) as file:
             plots.save(made, file)

@@ -13,12 +13,13 @@ from documents import Document, every_digit_matters
 import ex2a_vanishing
 import ex2b_adam
 from common import models, plots, runs
-from figures import ex2a, ex2b
+from figures import benchmark, ex2a, ex2b
 from theory import walks
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = runs.read_record(ROOT / "figures/ex2a.json")
 RUNS = runs.read_record(ROOT / "figures/ex2b.json")["runs"]
+BENCH = runs.read_record(ROOT / "figures/benchmark.json")
 DEEP = [50, 30, 30, 30]
 
 
@@ -212,21 +213,22 @@ def last_ten(run):
 
 
 def check_2b(page):
-    adam, sgd = trained("adam", 1e-3), trained("sgd", 1.0)
+    adam, sgd = trained("adam", 1e-3), trained("sgd", 0.1)
+    finals = [(run["final_train_accuracy"], run["test_accuracy"][-1]) for run in (adam, sgd)]
     page.says("The {} runs take hours on two cores; {} of them", len(ex2b_adam.ARMS), len(RUNS))
-    page.says("ends at {}, and between {} and {} over", adam["test_accuracy"][-1], *last_ten(adam))
-    page.says("epochs; {} of the training images", adam["final_train_accuracy"])
-    page.says("by default ends at {}, SGD with rate {} at {}]", adam["test_accuracy"][-1], 1, sgd["test_accuracy"][-1])
-    for run, words in ((adam, "Adam at 1e-3: after"), (sgd, "SGD at rate 1: after")):
-        page.says(
-            words + " {} epochs {} in training and {} in the test",
-            len(run["test_accuracy"]),
-            run["final_train_accuracy"],
-            run["test_accuracy"][-1],
-        )
+    page.says("ends at {}, and between {} and {} over", finals[0][1], *last_ten(adam))
+    page.says("epochs; {} of the training images", finals[0][0])
+    page.says("by default ends at {}, SGD with rate {} at {}]", finals[0][1], sgd["lr"], finals[1][1])
+    page.says("Adam at 1e-3: after {} epochs {} in training and {} in the test", len(adam["test_accuracy"]), *finals[0])
     page.given("1e-3")
-    page.says("reaches {} in training and {} in the", sgd["final_train_accuracy"], sgd["test_accuracy"][-1])
-    page.says("test, between {} and {} over", *last_ten(sgd))
+    page.says("by training accuracy is {}, with", sgd["lr"])
+    page.says("below it: {} in training and {} in the test, between {} and {} over", *finals[1], *last_ten(sgd))
+    page.says("by default is {} percentage", percent(finals[0][0] - finals[1][0]))
+    page.says("in training and {} in the test, less", percent(finals[0][1] - finals[1][1]))
+    others = [trained("sgd", lr)["test_accuracy"][-1] for lr in (1.0, 0.01)]
+    page.says("The rates {} and {} end at {} and {} in", 1, 0.01, *others)
+    page.says("three rates: the best, {}, ends at {} in training and {} in the test]", sgd["lr"], *finals[1])
+    page.says("Adam at 1e-3 and SGD at {} and {} are", 0.1, 0.01)
 
 
 def trained(optimizer, lr, seed=0):
@@ -244,22 +246,40 @@ def check_readme(text):
     page.says("Xavier brings it to {}; orthogonal weights with gain {}", accuracy(SCHEMES["xavier_normal"]), 6)
     page.says("centred biases to {}.", accuracy(RESCUE))
     page.says("its {} runs of {} epochs {} are", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs, len(RUNS))
-    adam, sgd = (trained(*which)["test_accuracy"][-1] for which in (("adam", 1e-3), ("sgd", 1.0)))
-    page.says("by default reaches {} in the test, SGD at rate {} {};", adam, 1, sgd)
+    adam, sgd = (trained(*which)["test_accuracy"][-1] for which in (("adam", 1e-3), ("sgd", 0.1)))
+    page.says("by default reaches {} in the test, SGD at rate {}, the best of three, {}:", adam, 0.1, sgd)
     points = [("1a.1", 1), ("1a.2", 4), ("1b.1", 1), ("1b.2", 2), ("1b.3", 3), ("1b.4", 1), ("1b.5", 1), ("1b.6", 2)]
     points += [("2a.1", 3), ("2a.2", 1), ("2a.3", 1), ("2a.4", 2), ("2a.5", 2), ("2b.1 to 2b.4", 6)]
     assert sum(number for _, number in points) == 30
     page.table("item", [[item, number, None, None] for item, number in points])
     assert [name for name in re.findall(r"\bPython (3\.\d+) or newer", text)] == ["3.11"]
     page.given("3.11")
+    check_speed(page)
     check_cluster(page)
     assert page.unchecked() == []
 
 
+def seconds_of(part):
+    return {row["contender"]: row["seconds"] for row in BENCH[part]}
+
+
+def check_speed(page):
+    for part in ("2a", "growth", "start"):
+        assert BENCH[f"{part}_machine"]["cores"] == 2
+        page.says("each the median of {} turns, by", BENCH[f"{part}_machine"]["turns"])
+    mlp = seconds_of("2a")
+    page.table("exercise 2a: contender", [[name, value, mlp["tutorial loop"] / value] for name, value in mlp.items()])
+    page.says("under JAX, and {} times", mlp["this repository, 16 members"] / mlp["arithmetic alone"])
+    page.says("plain loop, by {},", mlp["this repository, 1 member"] / mlp["in memory, eager"] - 1)
+    start = seconds_of("start")
+    answers = max(value for name, value in start.items() if "--plot-only" not in name)
+    page.says("usage error within {} s,", np.ceil(10 * answers) / 10)
+    page.says("figures within {} s.", np.ceil(max(start.values())))
+
+
 def check_cluster(page):
-    bench = runs.read_record(ROOT / "figures/benchmark.json")
-    seconds = {row["contender"]: row["seconds"] for row in bench["cluster"]}
-    page.says("each median of {} turns", bench["cluster_machine"]["turns"])
+    seconds = seconds_of("cluster")
+    page.says("each median of {} turns", BENCH["cluster_machine"]["turns"])
     kinds = {"12 small runs": "12 small runs", "16 waiting runs": "16 runs that wait for half a second"}
     page.table(
         "sweep",
@@ -276,7 +296,6 @@ def check_cluster(page):
     page.says("grows by {} kB with", np.mean([len(line) for line in lines if '"optimizer"' in line]) / 1000)
     page.says("with {} runs takes {} s", 10000, write)
     page.says("more than {} workers, with", round(3600 / write, -2))
-    assert bench["cluster_machine"]["cores"] == 2
 
 
 def check_script(text):
@@ -410,19 +429,31 @@ def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use()
 
 
 def test_the_first_runs_of_2b():
-    adam, sgd = last_ten(trained("adam", 1e-3)), last_ten(trained("sgd", 1.0))
-    assert adam[0] < sgd[1] and sgd[0] < adam[1]  # the ranges overlap
+    adam, sgd = trained("adam", 1e-3), {run["lr"]: run for run in RUNS if run["optimizer"] == "sgd"}
+    assert set(sgd) == {1.0, 0.1, 0.01} and len(RUNS) == 4
+    best = max(sgd.values(), key=lambda run: run["final_train_accuracy"])
+    assert best is sgd[0.1]
+    (low, high), (other_low, other_high) = last_ten(adam), last_ten(best)
+    assert low < other_high and other_low < high
+    assert adam["test_accuracy"][-1] - best["test_accuracy"][-1] < min(high - low, other_high - other_low)
+    finals = [run["test_accuracy"][-1] for run in (adam, sgd[0.1], sgd[0.01])]
+    assert max(finals) - min(finals) < 0.01  # close together
     assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
 
 
 @pytest.mark.parametrize(
-    "exercise, draw", [("ex2a", ex2a.figures), ("ex2b", partial(ex2b.figures, planned=ex2b_adam.ARMS))]
+    "stem, draw",
+    [
+        ("ex2a", ex2a.figures),
+        ("ex2b", partial(ex2b.figures, planned=ex2b_adam.ARMS)),
+        ("benchmark", benchmark.figures),
+    ],
 )
-def test_the_committed_figures_are_those_of_the_record(exercise, draw):
+def test_the_committed_figures_are_those_of_the_record(stem, draw):
     """The same names always, the same bytes where the versions that draw are the same."""
-    record = runs.read_record(ROOT / f"figures/{exercise}.json")
+    record = runs.read_record(ROOT / f"figures/{stem}.json")
     drawn = dict(draw(record))
-    files = {path.name: path.read_bytes() for path in (ROOT / "figures").glob(f"{exercise}_*.png")}
+    files = {path.name: path.read_bytes() for path in (ROOT / "figures").glob(f"{stem}_*.png")}
     assert set(files) == set(drawn) and max(map(len, files.values())) < 80_000
     if all(record["versions"][package] == version(package) for package in ("matplotlib", "pillow")):
         for name, made in drawn.items():
@@ -433,4 +464,14 @@ def test_the_committed_figures_are_those_of_the_record(exercise, draw):
 
 def test_every_figure_is_shown():
     shown = set(re.findall(r"\]\((ex2\w[^)]*\.png)\)", (ROOT / "figures/README.md").read_text(encoding="utf-8")))
-    assert shown == {path.name for path in (ROOT / "figures").glob("ex2*.png")}
+    shown |= set(re.findall(r"\]\(figures/(benchmark_[^)]*\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert shown == {path.name for path in (ROOT / "figures").glob("*.png")}
+
+
+def test_what_is_said_of_the_speed():
+    mlp = seconds_of("2a")
+    sixteen = mlp["this repository, 16 members"]
+    assert sixteen == pytest.approx(mlp["JAX, 16 members"], rel=0.1)
+    grown = [row for row in benchmark.growth(BENCH) if row[1] == (50, 30, 30)]
+    assert [row[0] for row in grown] == [1, 2, 4, 8, 16, 32, 64]
+    assert all(more[2] < 1.1 * fewer[2] for fewer, more in zip(grown, grown[1:])) and grown[-1][2] < grown[0][2] / 4

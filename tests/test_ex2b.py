@@ -5,7 +5,6 @@ import json
 import math
 import multiprocessing
 import os
-import random
 import re
 import signal
 import subprocess
@@ -532,26 +531,6 @@ def wait_for(condition, process, within=120):
     while not condition():
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.02)
-
-
-@linux
-@pytest.mark.slow
-def test_kill_at_random_moments_and_go_on(quick, tmp_path):
-    moments = random.Random()
-    seed = moments.randrange(10**6)
-    moments.seed(seed)
-    for _ in range(6):
-        process = start(tmp_path, "--jobs", str(moments.choice((1, 2, 3))))
-        time.sleep(moments.uniform(0.5, 12))
-        process.kill()
-        process.wait()
-        assert gone(process.pid), f"a worker survived (seed {seed})"
-        process.communicate()
-        if (tmp_path / "out" / "ex2b.json").exists():
-            part = record_of(tmp_path)["runs"]
-            assert all(entry in record_of(quick)["runs"] for entry in part)
-    done = script(tmp_path)
-    assert done.returncode == 0 and record_of(tmp_path) == record_of(quick), f"seed {seed}: {done.stderr}"
 
 
 @linux

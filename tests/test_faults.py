@@ -43,7 +43,7 @@ def test_twenty_kills_at_random_moments(whole, experiment):
             shutil.rmtree(experiment.folder / "runs")
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=20)  # until no worker holds the other end of its pipes
             kills += 1
             part = experiment.record()
             assert part is None or all(run in expected["runs"] for run in part.get("runs", ())), f"seed {seed}"

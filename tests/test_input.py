@@ -68,6 +68,16 @@ def record_of_real_data(folder, exercise):
     runs.write_record(folder / "out" / f"ex{exercise}.json", {"schema": runs.SCHEMA, "data": name, "settings": {}})
 
 
+def record_without(part):
+    def prepare(folder, exercise):
+        path = folder / "out" / f"ex{exercise}.json"
+        record = json.loads(path.read_text())
+        del record[part]
+        path.write_text(json.dumps(record))
+
+    return prepare
+
+
 def no_record(folder, exercise):
     (folder / "out" / f"ex{exercise}.json").unlink()
 
@@ -107,6 +117,9 @@ REFUSED = [  # flags, what is prepared, what is said; for both scripts
     (["--quick"], record_of_schema(runs.SCHEMA - 1), f"has schema {runs.SCHEMA - 1}"),
     (["--quick"], record_of_real_data, "is a record of real data"),
     (["--plot-only"], record_of_schema(runs.SCHEMA - 1), f"has schema {runs.SCHEMA - 1}"),
+    (["--plot-only"], record_without("settings"), "has no settings"),
+    (["--plot-only"], record_without("data"), "has no data"),
+    (["--quick"], record_without("data"), "has no data"),
     (["--plot-only"], no_record, "without --plot-only"),
 ]
 ROWS = [(exercise, 2, flags, nothing, said) for flags, said, which in USAGE for exercise in which]
@@ -124,7 +137,7 @@ def marked(row):
 def test_bad_input(root, tmp_path, exercise, code, flags, prepare, said):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "out").mkdir()
-    earlier = {"schema": runs.SCHEMA, "data": "stand-in", "settings": {}, "arms": [], "runs": []}
+    earlier = {"schema": runs.SCHEMA, "data": "stand-in", "settings": {}, "arms": [], "depth": [], "runs": []}
     (tmp_path / "out" / f"ex{exercise}.json").write_text(json.dumps(earlier))
     (tmp_path / "out" / f"ex{exercise}_mine.png").write_text("mine")
     prepare(tmp_path, exercise)
