@@ -185,7 +185,8 @@ def stand_in(shape, train, test, classes=10):
     """Generate a learnable data set: `train` and `test` images of `shape` (height, width, channels).
 
     An image is its class's smooth pattern, shifted by up to two pixels, under a fainter pattern of
-    another class and noise. Deterministic: the same arguments give the same pixels.
+    another class and noise. One in ten has the pattern of a wrong class, so that no accuracy above 90 % can be
+    learned. Deterministic: the same arguments give the same pixels.
     """
     random = np.random.default_rng(0)
     height, width, channels = shape
@@ -198,11 +199,13 @@ def stand_in(shape, train, test, classes=10):
 
     n = train + test
     labels = np.arange(n) % classes
-    others = (labels + random.integers(1, classes, n)) % classes
+    wrong, other = random.integers(1, classes, size=(2, n))
+    shown = np.where(random.random(n) < 0.1, labels + wrong, labels) % classes
+    others = (shown + other) % classes
     images = np.empty((n, *shape), np.uint8)
     for part in np.array_split(np.arange(n), max(1, n // 2000)):
         shift, other_shift = random.integers(len(shifts), size=(2, len(part)))
-        signal = shifted[shift, labels[part]] + 0.6 * shifted[other_shift, others[part]]
+        signal = shifted[shift, shown[part]] + 0.6 * shifted[other_shift, others[part]]
         noise = random.standard_normal(signal.shape, np.float32)
         images[part] = np.clip(128 + 25 * (signal + 1.5 * noise), 0, 255)
     return splits(images[:train], labels[:train], images[train:], labels[train:])

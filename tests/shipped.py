@@ -15,23 +15,24 @@ UNTHREADED = {name: value for name, value in os.environ.items() if not name.ends
 
 def ended(process):
     """Wait for a script; return its exit code and stderr, which has no traceback."""
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=600)
     assert "Traceback" not in said
     return process.returncode, said
 
 
 @dataclass
 class Experiment:
-    """`--quick` of one exercise in a folder of its own."""
+    """One exercise in a folder of its own, `--quick` or on other data."""
 
     exercise: str
     folder: Path
+    size: tuple = ("--quick",)
     stdout: str = ""
     stderr: str = ""
 
     def start(self, *flags, **options):
         script = ROOT / SCRIPTS[self.exercise]
-        command = [sys.executable, str(script), "--quick", "--out", str(self.folder / "out")]
+        command = [sys.executable, str(script), *self.size, "--out", str(self.folder / "out")]
         command += ["--runs", str(self.folder / "runs"), *flags]
         options = {"env": UNTHREADED, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
         return subprocess.Popen(command, **options)
