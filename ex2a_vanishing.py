@@ -197,10 +197,7 @@ def main(settings):
     from figures import ex2a
 
     settings = command.small(settings)
-
-    def record_path(what):
-        return command.folder(settings, what == "stand-in") / "ex2a.json"
-
+    record_path = partial(command.record_path, settings, "ex2a.json")
     if settings.plot_only:
         path = record_path("stand-in" if settings.stand_in else "")
     else:

@@ -243,10 +243,7 @@ def main(settings):
     settings = command.small(settings)
     if settings.quick:
         settings = replace(settings, width=min(settings.width, 4))
-
-    def record_path(what):
-        return command.folder(settings, what == "stand-in") / "ex2b.json"
-
+    record_path = partial(command.record_path, settings, "ex2b.json")
     if settings.plot_only:
         path = record_path("stand-in" if settings.stand_in else "")
     else:

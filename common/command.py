@@ -110,11 +110,11 @@ def beside(folder, name):
     return folder or ROOT / name
 
 
-def folder(settings, stand_in):
-    """The folder for record and figures: the one given, else one that keeps real and generated data apart."""
+def record_path(settings, name, what):
+    """Where the record of data called `what` lies: in the folder given, else in one for real or for generated data."""
     if settings.out is not None:
-        return settings.out
-    return ROOT / "figures" / ("quick" if settings.quick else "stand-in" if stand_in else "")
+        return settings.out / name
+    return ROOT / "figures" / ("quick" if settings.quick else "stand-in" if what == "stand-in" else "") / name
 
 
 def small(settings):

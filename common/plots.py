@@ -85,10 +85,15 @@ def curve(axes, x, values, label, number):
 def accuracy(axes, name="test accuracy", bottom=0.0):
     """Finish axes of the accuracy `name` over epochs: percent, the level of chance, labels at the line ends."""
     axes.set(xlabel="epoch", ylabel=name, ylim=(bottom, 1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
+    _percent(axes)
     end_labels(axes)
+
+
+def _percent(axes):
+    """Let the ordinate of these axes be an accuracy in percent, with the level of chance."""
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
 
 
 def limits(groups):
@@ -197,5 +202,4 @@ def marks(axes, x, y, failed, label, number):
 def rates(axes, name):
     """Make these axes of an accuracy, `name`, against the learning rate, with the level of chance."""
     axes.set(xlabel="learning rate", ylabel=name, xscale="log", ylim=(0, 1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
+    _percent(axes)
