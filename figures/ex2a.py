@@ -1,6 +1,7 @@
 """The figures of exercise 2a and its table, from the record ex2a.json alone; ex2a_vanishing.py writes them."""
 
 import math
+from statistics import stdev
 
 from common import plots
 
@@ -171,12 +172,13 @@ def depth(record, note):
 
 
 def table(record):
-    """Return the results as text, one line per arm."""
+    """Return the results as text, one line per arm: test accuracy as mean +- standard deviation over the seeds."""
     lines = [f"{'arm':52} {'test accuracy':>15}   layer 1's gradient norm   status"]
     for arm in record["arms"]:
         accuracy, (first, *_) = arm["test_accuracy"][-1], total_norms(arm)
+        spread = f" +- {stdev(accuracy):5.2%}" if len(accuracy) > 1 else ""
         lines.append(
-            f"{arm['name']:52} {mean(accuracy):6.2%} +- {(max(accuracy) - min(accuracy)) / 2:5.2%}"
+            f"{arm['name']:52} {f'{mean(accuracy):6.2%}{spread}':15}"
             f"   {mean(first[0]):9.2e} -> {mean(first[-1]):9.2e}   "
             + ", ".join(f"{arm['status'].count(status)} {status}" for status in sorted(set(arm["status"])))
         )

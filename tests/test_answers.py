@@ -320,6 +320,13 @@ def test_every_number_on_the_page(file, check):
     every_digit_matters(check, (ROOT / file).read_text(encoding="utf-8"))
 
 
+def test_the_printed_table_has_the_numbers_of_the_page():
+    printed = ex2a.table(RECORD)
+    for entry in RECORD["arms"]:
+        scatter = spread(entry["test_accuracy"][-1])
+        assert f"{entry['name']:52} {accuracy(entry):6.2%} +- {scatter:5.2%} " in printed
+
+
 def overlap(one, other):
     """Whether the ranges of two arms over their seeds overlap: indistinguishable."""
     a, b = one["test_accuracy"][-1], other["test_accuracy"][-1]
