@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from common import command
+from common import command, workers
 
 SHAPES = (50,), (50, 30), (50, 30, 30), (50, 30, 30, 30)  # the sheet prints the third in place of the fourth
 DEEPEST = SHAPES[-1]
@@ -65,8 +65,13 @@ def side_by_side(arms):
     """Group arms of one shape and activation: they train as one model."""
     groups = {}
     for arm in arms:
-        groups.setdefault((arm.hidden, arm.activation), []).append(arm)
-    return list(groups.values())
+        groups[arm.hidden, arm.activation] = (*groups.get((arm.hidden, arm.activation), ()), arm)
+    return groups.values()
+
+
+RUNS = sorted(  # (the part of the record, arms): each is one model; the long ones first
+    [("search", CANDIDATES), *(("all", arms) for arms in side_by_side(ARMS))], key=lambda run: -len(run[1])
+)
 
 
 def last_batch(images):
@@ -134,11 +139,59 @@ def train(arms, settings, images, scored, run):
     return [entry(*each) for each in zip(arms, parts, predicted)]
 
 
-def by_depth(settings, images):
+# ---- in worker processes, of one thread each on a CPU, so that results do not depend on how many there are ----
+
+
+def survey(settings):
+    """Look for what the runs need; return the data's name, its sizes, and machine.offers()."""
+    from common import data, machine
+
+    device = machine.device(settings.device)
+    root = command.beside(settings.data, "data")
+    what, images, test = data.load("Fashion-MNIST", root, settings.stand_in, settings.quick)
+    return what, {"train_images": len(images), "test_images": len(test)}, machine.offers(device)
+
+
+def splits(settings, what):
+    """Return the training and the test Split on the device, where this process uses one thread from now on."""
+    import torch
+
+    from common import data, machine
+
+    torch.set_num_threads(1)
+    root, device = command.beside(settings.data, "data"), machine.device(settings.device)
+    return data.again("Fashion-MNIST", what, root, settings.quick, device)
+
+
+def carry_out(part, arms, settings, shared):
+    """Train one of RUNS; return its part, the record's entries, the seconds, versions and machine.
+
+    shared: what all runs have in common, which with the arms determines the result. The search is scored on
+    training images that are held out, the rest on the test set.
+    """
+    from common import machine, runs
+
+    images, scored = splits(settings, shared["data"])
+    if part == "search":
+        images, scored = images[: -shared["held_out"]], images[-shared["held_out"] :]
+
+    def after(run):
+        workers.report((part, arms), len(run.rows), run.seconds)
+
+    name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
+    determined_by = shared | {"arms": [arm.name for arm in arms]}
+    run = runs.Run(command.beside(settings.runs, "runs"), name, determined_by, settings.fresh, after)
+    after(run)
+    entries = train(arms, settings, images, scored, run)
+    return part, entries, run.seconds, *machine.describe(images.images.device)
+
+
+def by_depth(settings, what):
     """Measure deeper and deeper nets before training, the entries of "depth".
 
     unmoved: the share of layer 1's weights that one step of SGD leaves as they are in float32, bit for bit.
     """
+    images, _ = splits(settings, what)
     entries, batch = [], last_batch(images)
     for hidden_layers in DEPTHS:
         for activation, init in DEPTH_ARMS:
@@ -152,47 +205,55 @@ def by_depth(settings, images):
     return entries
 
 
-def experiment(settings, record_path):
-    """Train what is missing; return the record, and its path, record_path(what the data is)."""
-    from common import data, runs
+# ---- in the script itself, which only keeps the books ----
 
-    device = command.device(settings.device)
-    root, states = command.beside(settings.data, "data"), command.beside(settings.runs, "runs")
-    what, images, test = data.load("Fashion-MNIST", root, settings.stand_in, settings.quick)
-    runs.check_target(record_path(what), what)
-    images, test = images.to(device), test.to(device)
-    held_out = min(HELD_OUT, len(images) // 10)
-    fixed = {"epochs": settings.epochs, "seeds": settings.seeds, "batch_size": BATCH_SIZE, "lr": LR, "momentum": 0}
-    fixed |= {"order_seed": ORDER_SEED, "train_images": len(images), "test_images": len(test), "held_out": held_out}
-    jobs = [("search", list(CANDIDATES), images[:-held_out], images[-held_out:])]
-    jobs += [("all", arms, images, test) for arms in side_by_side(ARMS)]
-    progress = command.Progress(settings.epochs * settings.seeds * (len(CANDIDATES) + len(ARMS)))
-    entries, seconds = {"search": [], "all": []}, 0.0
-    with runs.lock(states, "ex2a"):
-        print(f"Training on {what}: {len(images)} images, tested on {len(test)}", file=sys.stderr)
-        for part, arms, *splits in jobs:
-            members = len(arms) * settings.seeds
-            name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
-            determined_by = fixed | {"data": what, "arms": [arm.name for arm in arms]}
-            after = lambda run: progress.step(f"{name}, epoch {len(run.rows)}", members)  # noqa: E731
-            run = runs.Run(states, name, determined_by, settings.fresh, after)
-            progress.step(name, members * len(run.rows))
-            entries[part] += train(arms, settings, *splits, run)
-            seconds += run.seconds
-    versions, machine = command.versions_and_machine(device)
+
+def experiment(settings, record_path):
+    """Train what is missing and write the record to record_path(what the data is); return that path."""
+    from common import runs
+
+    with workers.pool(1) as one:
+        what, lengths, offers = one.submit(survey, settings).result()
+    path = record_path(what)
+    runs.check_target(path, what)
+    shared = {
+        **{"data": what, "epochs": settings.epochs, "seeds": settings.seeds, "batch_size": BATCH_SIZE, "lr": LR},
+        **{"momentum": 0, "order_seed": ORDER_SEED, **lengths},
+        "held_out": min(HELD_OUT, lengths["train_images"] // 10),
+    }
+    entries, ended = {"search": [], "all": []}, []
+
+    def finished(result):
+        part, found, *rest = result
+        entries[part] += found
+        ended.append(rest)
+
+    def members(run):
+        return len(run[1]) * settings.seeds
+
+    jobs = min(settings.jobs or offers["jobs"], len(RUNS))
+    with runs.lock(command.beside(settings.runs, "runs"), "ex2a"), workers.pool(jobs, offers["gpus"]) as many:
+        print(f"Training on {what}: {lengths['train_images']} images, {many.name}", file=sys.stderr)
+        depth = many.submit(by_depth, settings, what)
+        progress = command.Progress(settings.epochs * sum(map(members, RUNS)))
+        one = partial(carry_out, settings=settings, shared=shared)
+        workers.sweep(many, one, RUNS, settings.epochs, progress.step, finished, members)
+        record = {"schema": runs.SCHEMA, "exercise": "2a", "depth": depth.result()}
+    seconds, versions, machines = zip(*ended)
+    record |= {"data": shared.pop("data"), "settings": shared, "seconds": sum(seconds)}
+    record |= {"versions": versions[-1], "machine": machines[-1]}
     order = [arm.name for arm in ARMS]
-    record = {"schema": runs.SCHEMA, "exercise": "2a", "data": what, "settings": fixed, "seconds": seconds}
-    record |= {"versions": versions, "machine": machine, "depth": by_depth(settings, images)}
     record["arms"] = sorted(entries["all"], key=lambda entry: order.index(entry["name"]))
     record["search"] = [
         {"init": entry["init"], "status": entry["status"], "held_out_accuracy": entry["test_accuracy"][-1]}
         for entry in entries["search"]
     ]
-    return record, record_path(what)
+    runs.write_record(path, record)
+    return path
 
 
 def main(settings):
-    """Train what is missing, write the record, draw from it."""
+    """Train what is missing, which writes the record, and draw from it."""
     from common import plots, runs
     from figures import ex2a
 
@@ -201,8 +262,7 @@ def main(settings):
     if settings.plot_only:
         path = record_path("stand-in" if settings.stand_in else "")
     else:
-        record, path = experiment(settings, record_path)
-        runs.write_record(path, record)
+        path = experiment(settings, record_path)
     record = runs.read_record(path, "data", "settings", "arms", "depth")
     for name, made in ex2a.figures(record):
         with runs.atomic(path.with_name(name)) as file:
@@ -211,4 +271,6 @@ def main(settings):
 
 
 if __name__ == "__main__":
+    from ex2a_vanishing import Settings, main  # under the name by which workers know it
+
     command.run(main, command.read(Settings, __doc__))

@@ -13,11 +13,9 @@ the final training accuracy: evaluation mode, whole training set, unaltered imag
 Written: figures/ex2b.json and figures/ex2b_*.png.
 """
 
-import os
-import platform
 import sys
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Annotated, Literal
 
 from common import command, searches, workers
@@ -62,8 +60,6 @@ class Settings(command.Options):
     """seeds of every arm: 0, 1, ..."""
     width: Annotated[int, command.whole(1, 1024)] = 32
     """channels of the CNN's first stage"""
-    jobs: Annotated[int | None, command.whole(1, 1000)] = None
-    """runs at a time on this machine, one thread each on a CPU [number of cores, or of GPUs]"""
     scheduler: Annotated[str | None, command.SCHEDULER] = None
     """train on the workers of this Dask cluster instead"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -73,40 +69,14 @@ class Settings(command.Options):
 # ---- training: each run in a worker process ----
 
 
-@lru_cache(1)
-def images(what, root, quick, device):
-    """Return the training and the test Split on the device, read once per process; `what` they are was found before."""
-    from common import data
-
-    found, *splits = data.load("CIFAR-10", root, what == "stand-in", quick)
-    if found != what:
-        raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {root} there")
-    return tuple(split.to(device) for split in splits)
-
-
 def survey(settings):
-    """Look, where the runs will be, for what they need; return the data's name, its sizes, and what the machine offers.
+    """Look, where the runs will be, for what they need; return the data's name, its sizes, and machine.offers()."""
+    from common import data, machine
 
-    That is: the device, whether it is good at bfloat16, how many runs it takes at a time, and which GPUs they share.
-    """
-    import torch
-
-    from common import data
-
-    device = command.device(settings.device)
+    device = machine.device(settings.device)
     root = command.beside(settings.data, "data")
     what, train_split, test = data.load("CIFAR-10", root, settings.stand_in, settings.quick)
-    bfloat16, jobs, gpus = False, 1, []
-    if device.type == "cpu":
-        bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if device.type == "cuda":
-        bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cuda" and device.index is None:
-        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
-        jobs = len(gpus)
-    offers = {"device": str(device), "bfloat16": bfloat16, "jobs": jobs, "gpus": gpus}
-    return what, {"train_images": len(train_split), "test_images": len(test)}, offers
+    return what, {"train_images": len(train_split), "test_images": len(test)}, machine.offers(device)
 
 
 def optimizer_of(arm, parameters):
@@ -126,12 +96,12 @@ def train(arm, seed, settings, shared):
     import torch
 
     torch.set_num_threads(1)  # also on many cores, so that results do not depend on how many runs go side by side
-    from common import models, runs, train as training
+    from common import data, machine, models, runs, train as training
     from common.batches import Batches
 
-    device = command.device(settings.device)
+    device = machine.device(settings.device)
     root, states = command.beside(settings.data, "data"), command.beside(settings.runs, "runs")
-    train_split, test = images(shared["data"], root, settings.quick, device)
+    train_split, test = data.again("CIFAR-10", shared["data"], root, settings.quick, device)
     sample = train_split[:TRAIN_SAMPLE]
     model = models.cnn(shared["width"], seed).to(device)
     dtype = torch.bfloat16 if shared["precision"] == "bfloat16" else None
@@ -157,13 +127,13 @@ def train(arm, seed, settings, shared):
         (final,) = count(train_split)["correct"]
     except torch.OutOfMemoryError:
         raise OSError(f"out of memory on {device} with batches of {BATCH_SIZE}. Give fewer --jobs") from None
-    versions, machine = command.versions_and_machine(device)
+    versions, here = machine.describe(device)
     (status,) = training.statuses(rows[-1], classes=10)
     return {
         **{"optimizer": arm.optimizer, "lr": arm.lr, "searches": arm.searches, "seed": seed},
         **{"momentum": MOMENTUM if arm.optimizer == "sgd" else None},
         **{"status": status, "precision": shared["precision"], "seconds": run.seconds},
-        **{"versions": versions, **machine},
+        **{"versions": versions, **here},
         "test_accuracy": [row["correct"][0] / len(test) for row in rows],
         "train_accuracy": [row["train_correct"][0] / len(sample) for row in rows],
         "train_loss": [row["train_loss"][0] for row in rows],
@@ -192,7 +162,7 @@ def experiment(settings, record_path):
 
     This process only keeps the books: what needs PyTorch or the data happens in the workers.
     """
-    from common import runs
+    from common import machine, runs
 
     with engine(settings) as one:
         what, lengths, offers = one.submit(survey, settings).result()
@@ -222,7 +192,7 @@ def experiment(settings, record_path):
         kept = [entries[key] for key in order if key in entries]
         record = {"schema": runs.SCHEMA, "exercise": "2b", "data": what, "settings": {"seeds": seeds, **shared}}
         del record["settings"]["data"]
-        record |= {"versions": entry["versions"], "machine": {key: entry[key] for key in command.MACHINE}}
+        record |= {"versions": entry["versions"], "machine": {key: entry[key] for key in machine.MACHINE}}
         runs.write_record(path, record | {"seconds": sum(entry["seconds"] for entry in kept), "runs": kept})
 
     if todo:

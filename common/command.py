@@ -68,6 +68,8 @@ class Options:
     """folder for the record and the figures [figures; figures/quick, figures/stand-in]"""
     runs: Annotated[Path | None, FOLDER] = None
     """folder for the state of unfinished and finished runs [runs]"""
+    jobs: Annotated[int | None, whole(1, 1000)] = None
+    """runs at a time on this machine, one thread each on a CPU [number of cores, or of GPUs]"""
     device: Annotated[str, _checked(_device_name, "auto|cpu|cuda|cuda:N|mps")] = "auto"
     """where to train; auto is CUDA where it works, else the CPU"""
     stand_in: bool = False
@@ -122,37 +124,6 @@ def small(settings):
     if not settings.quick:
         return settings
     return replace(settings, epochs=min(settings.epochs, 2), seeds=min(settings.seeds, 2))
-
-
-MACHINE = "device", "name", "capability", "threads"
-
-
-def versions_and_machine(device):
-    """Describe what a result may depend on besides the settings, for the record."""
-    import platform
-    from importlib.metadata import version
-
-    import torch
-
-    packages = "torch", "torchvision", "numpy", "matplotlib", "pillow"
-    versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    capability = torch.backends.cpu.get_cpu_capability()
-    return versions, dict(zip(MACHINE, (str(device), name, capability, torch.get_num_threads())))
-
-
-def device(name):
-    """Return the torch.device of that name; raises OSError where an explicit choice cannot be had."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise OSError(f"--device {name} cannot be used here ({reason}). Give --device cpu or auto") from None
-    return torch.device(name)
 
 
 class Progress:

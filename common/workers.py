@@ -140,21 +140,23 @@ def time_left(epochs_left, seconds, jobs):
     return max(free)
 
 
-def sweep(engine, train, todo, epochs, progress, finished):
+def sweep(engine, train, todo, epochs, progress, finished, size=lambda run: 1):
     """Call train(*run) in the Engine for each run of `todo`, and finished(its result) as each one is done.
 
     While it trains, a run reports (run, epochs done, seconds so far), first where it goes on and then behind every
-    epoch. progress(text, epochs done since the last call) shows it, with an estimate of the rest.
+    epoch. progress(text, epochs done since the last call) shows it, with an estimate of the rest. size(run): how many
+    networks it trains side by side, each of whose epochs counts.
     """
-    left, seconds, took = dict.fromkeys(todo, epochs), {}, []
+    left, seconds, took = {run: epochs * size(run) for run in todo}, {}, []
     waiting = {engine.submit(train, *run) for run in todo}
     while waiting:
         done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         while not engine.reports.empty():
             run, epoch, now = engine.reports.get()
-            new, left[run] = left[run] - (epochs - epoch), epochs - epoch
+            before, left[run] = left[run], (epochs - epoch) * size(run)
+            new = before - left[run]
             if new > 0 and run in seconds:  # not where a worker died and another one begins again
-                took.append(now - seconds[run])
+                took.append((now - seconds[run]) / new)
             seconds[run] = now
             text = f"epochs, {len(todo) - len(waiting)}/{len(todo)} runs"
             if took:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from benchmark import ROOT, timed
+from benchmark import ROOT, timed, two_at_once
 
 HIDDEN, LR = (50, 30, 30), 0.005
 IMAGES = 12800  # what is timed, whole batches
@@ -116,13 +116,14 @@ def jax_scan(members=16):
     return timed(run, run) * 60000 / IMAGES / members
 
 
-def members(n, hidden=HIDDEN):
+def members(n, hidden=HIDDEN, part=IMAGES, threads=None):
     """This repository with n members; the probe works as in exercise 2a."""
     import torch
 
     from common import data, models, probes, train
     from common.batches import Batches
 
+    torch.set_num_threads(threads or torch.get_num_threads())
     images, _ = data.fashion_mnist(ROOT / "data")
     model = models.mlp(hidden, "sigmoid", [("default", seed) for seed in range(n)])
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
@@ -131,7 +132,7 @@ def members(n, hidden=HIDDEN):
     def epoch(part):
         train.fit(model, optimizer, 1, lambda e: Batches(images[:part], 64, 0, e), dict, train.Unsaved(), probe)
 
-    return timed(lambda: epoch(IMAGES), lambda: epoch(640)) * 60000 / IMAGES / n
+    return timed(lambda: epoch(part), lambda: epoch(640)) * 60000 / part / n
 
 
 def arithmetic():
@@ -150,11 +151,14 @@ def matrix_rate():
     return 10 * 2 * 2048**3 / seconds
 
 
+ONE_THREAD = "this repository, 16 members, one thread"
 CONTENDERS = {
     "tutorial loop": tutorial,
     "in memory, eager": in_memory,
     "torch.func, 16 members": vmap,
     "JAX, 16 members": jax_scan,
     **{f"this repository, {n} member{'s' * (n > 1)}": partial(members, n) for n in (1, 5, 16, 64)},
+    ONE_THREAD: partial(members, 16, part=60000, threads=1),
+    "this repository, 16 members in each of two processes": partial(two_at_once, "2a", ONE_THREAD),
     "arithmetic alone": arithmetic,
 }

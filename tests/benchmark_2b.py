@@ -1,11 +1,9 @@
 """Contenders for exercise 2b: functions that return the seconds per epoch of CIFAR-10, the default CNN, batch 128."""
 
-import subprocess
-import sys
 from functools import partial
 from itertools import islice
 
-from benchmark import ROOT, timed
+from benchmark import ROOT, timed, two_at_once
 from benchmark_2a import matrix_rate
 
 WIDTH = 32  # the default of ex2b_adam.py
@@ -62,13 +60,6 @@ def cnn_bfloat16():
     return cnn(torch.bfloat16)
 
 
-def two_at_once():
-    """Two epochs in two processes of one thread each: half of the slower one's time."""
-    command = [sys.executable, ROOT / "tests/benchmark.py", "2b", "this repository"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    return max(float(process.communicate()[0].split()[-1]) for process in both) / 2
-
-
 def arithmetic():
     """The floating-point operations of an epoch at the rate of a matrix product on one thread."""
     import torch
@@ -93,6 +84,6 @@ CONTENDERS = {
     **({"this repository, bfloat16": cnn_bfloat16} if good_at_bfloat16() else {}),
     "bare steps": partial(cnn, bare=True),
     "this repository, one job of two threads": partial(cnn, threads=2),
-    "this repository, two jobs of one thread": two_at_once,
+    "this repository, two jobs of one thread": partial(two_at_once, "2b", "this repository"),
     "arithmetic alone": arithmetic,
 }

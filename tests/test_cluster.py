@@ -159,4 +159,4 @@ def test_a_worker_without_the_data_of_the_others_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(data, "cifar10", missing)
     with pytest.raises(OSError, match=f"lacks CIFAR-10.*{tmp_path}"):
-        ex2b_adam.images.__wrapped__("CIFAR-10", tmp_path, False, "cpu")
+        data.again.__wrapped__("CIFAR-10", "CIFAR-10", tmp_path, False, "cpu")

@@ -93,6 +93,14 @@ def test_a_finished_experiment_started_again_trains_nothing_and_gives_the_same_r
     assert {path: path.stat().st_mtime_ns for path in (quick / "runs").glob("*.pt")} == states and states
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_results_do_not_depend_on_how_many_runs_go_side_by_side(root, quick, tmp_path, jobs):
+    done = run(root, "--quick", "--out", tmp_path / "out", "--runs", tmp_path / "runs", "--jobs", jobs)
+    assert done.returncode == 0 and f" {jobs} process" in done.stderr
+    assert results(tmp_path / "out") == results(quick / "out")
+
+
 def test_plot_only_redraws_the_same_bytes_without_torch(root, quick):
     pictures = {path: path.read_bytes() for path in (quick / "out").glob("*.png")}
     assert len(pictures) == 23 and max(map(len, pictures.values())) < 80_000

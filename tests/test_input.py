@@ -96,10 +96,10 @@ USAGE = [  # flags, what is said, scripts
     (["--quick=yes"], "yes", BOTH),
     (["extra"], "extra", BOTH),
     (["--width", "0"], RANGE + "1024", ["2b"]),
-    (["--jobs", "0"], RANGE + "1000", ["2b"]),
+    (["--jobs", "0"], RANGE + "1000", BOTH),
     (["--precision", "float8"], "bfloat16", ["2b"]),
     (["--scheduler", "somewhere"], "tcp://HOST:PORT", ["2b"]),
-    (["--jobs", "2"], "--jobs", ["2a"]),
+    (["--width", "2"], "--width", ["2a"]),
 ]
 REFUSED = [  # flags, what is prepared, what is said; for both scripts
     (["--device", "cuda:9", "--quick"], nothing, "--device cpu or auto"),
