@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-TURNS = {"2a": 3, "2b": 3, "growth": 5, "start": 5, "memory": 1, "cluster": 3}
+TURNS = {"2a": 3, "2b": 3, "growth": 3, "start": 3, "memory": 1, "cluster": 3}
 
 
 def timed(work, warm_up):

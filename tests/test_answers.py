@@ -264,17 +264,20 @@ def seconds_of(part):
 
 
 def check_speed(page):
-    for part in ("2a", "growth", "start"):
-        assert BENCH[f"{part}_machine"]["cores"] == 2
-        page.says("each the median of {} turns, by", BENCH[f"{part}_machine"]["turns"])
-    mlp = seconds_of("2a")
+    for part in ("2a", "2b", "growth", "start"):
+        machine = BENCH[f"{part}_machine"]
+        assert (machine["cores"], machine["name"], machine["capability"]) == (2, "x86_64", "AVX512")
+        page.says("each the median of {} turns,", machine["turns"])
+    mlp, cnn = seconds_of("2a"), seconds_of("2b")
     page.table("exercise 2a: contender", [[name, value, mlp["tutorial loop"] / value] for name, value in mlp.items()])
     page.says("under JAX, and {} times", mlp["this repository, 16 members"] / mlp["arithmetic alone"])
-    page.says("plain loop, by {},", mlp["this repository, 1 member"] / mlp["in memory, eager"] - 1)
+    page.table("exercise 2b: contender", [[name, value, cnn["tutorial loop"] / value] for name, value in cnn.items()])
+    page.says("whole epoch takes {} times as long", cnn["this repository"] / cnn["bare steps"])
     start = seconds_of("start")
     answers = max(value for name, value in start.items() if "--plot-only" not in name)
     page.says("usage error within {} s,", np.ceil(10 * answers) / 10)
     page.says("figures within {} s.", np.ceil(max(start.values())))
+    page.says("at most {} GiB of memory in exercise 2a and {} GiB in 2b", *(row["gib"] for row in BENCH["memory"]))
 
 
 def check_cluster(page):
@@ -476,9 +479,12 @@ def test_every_figure_is_shown():
 
 
 def test_what_is_said_of_the_speed():
-    mlp = seconds_of("2a")
+    mlp, cnn = seconds_of("2a"), seconds_of("2b")
     sixteen = mlp["this repository, 16 members"]
     assert sixteen == pytest.approx(mlp["JAX, 16 members"], rel=0.1)
+    assert sixteen == pytest.approx(mlp["this repository, 16 members in each of two processes"], rel=0.1)
+    assert mlp["this repository, 1 member"] < mlp["in memory, eager"]
+    assert cnn["this repository"] < cnn["arithmetic alone"]
     grown = [row for row in benchmark.growth(BENCH) if row[1] == (50, 30, 30)]
     assert [row[0] for row in grown] == [1, 2, 4, 8, 16, 32, 64]
     assert all(more[2] < 1.1 * fewer[2] for fewer, more in zip(grown, grown[1:])) and grown[-1][2] < grown[0][2] / 4
