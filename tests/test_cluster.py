@@ -10,7 +10,6 @@ import time
 import pytest
 from shipped import ROOT, SCRIPTS, Cluster, Experiment, ended
 
-import ex2b_adam
 from common import workers
 
 pytest.importorskip("distributed")
