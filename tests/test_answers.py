@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = runs.read_record(ROOT / "figures/ex2a.json")
 RUNS = runs.read_record(ROOT / "figures/ex2b.json")["runs"]
 BENCH = runs.read_record(ROOT / "figures/benchmark.json")
+(HALF,) = runs.read_record(ROOT / "figures/bfloat16/ex2b.json")["runs"]
 DEEP = [50, 30, 30, 30]
 
 
@@ -229,6 +230,11 @@ def check_2b(page):
     page.says("The rates {} and {} end at {} and {} in", 1, 0.01, *others)
     page.says("three rates: the best, {}, ends at {} in training and {} in the test]", sgd["lr"], *finals[1])
     page.says("Adam at 1e-3 and SGD at {} and {} are", 0.1, 0.01)
+    half, speed = HALF["test_accuracy"], seconds_of("2b")
+    page.says("is {} times as fast there", speed["this repository"] / speed["this repository, bfloat16"])
+    page.says("it ends at {} in the test and {} in training", half[-1], HALF["final_train_accuracy"])
+    page.says("it is between {} and {} in the test, a range", *last_ten(HALF))
+    page.says("average {} percentage points below", percent(np.mean(adam["test_accuracy"][-10:]) - np.mean(half[-10:])))
 
 
 def trained(optimizer, lr, seed=0):
@@ -448,6 +454,10 @@ def test_the_first_runs_of_2b():
     assert adam["test_accuracy"][-1] - best["test_accuracy"][-1] < min(high - low, other_high - other_low)
     finals = [run["test_accuracy"][-1] for run in (adam, sgd[0.1], sgd[0.01])]
     assert max(finals) - min(finals) < 0.01  # close together
+    (low, high), (other_low, other_high) = last_ten(adam), last_ten(HALF)
+    assert low < other_high and other_low < high
+    assert (HALF["optimizer"], HALF["lr"], HALF["seed"], HALF["precision"]) == ("adam", 1e-3, 0, "bfloat16")
+    assert {run["precision"] for run in RUNS} == {"float32"}
     assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
 
 
