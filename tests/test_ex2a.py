@@ -39,7 +39,7 @@ def test_the_record_has_every_arm_in_full(whole, quick):
     record = runs.read_record(quick / "out/ex2a.json")
     assert [arm["name"] for arm in record["arms"]] == [arm.name for arm in script.ARMS] and len(script.ARMS) == 17
     epochs, seeds = 2, 2
-    assert record["data"] == "stand-in"
+    assert record["data"] == "stand-in" and record["machine"]["threads"] == 1
     assert (record["settings"]["epochs"], record["settings"]["seeds"]) == (epochs, seeds)
     assert {"batch_size": 64, "lr": 0.005, "momentum": 0}.items() <= record["settings"].items()
     for arm in record["arms"]:
