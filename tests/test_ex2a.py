@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import signal
 import subprocess
 import sys
 import time
@@ -169,26 +168,6 @@ def test_diverged_arms_are_drawn_and_tabled(quick, diverged):
     assert ex2a.table(record).count("2 non-finite") == len(record["arms"][diverged])
     for _, made in ex2a.figures(record):
         plots.save(made, io.BytesIO())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("ending, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_interrupted_experiment_goes_on_to_the_same_record(root, quick, tmp_path, ending, code):
-    """Stop the real script once some runs are finished and one is under way; then the same command again."""
-    command = ["--quick", "--out", tmp_path / "out", "--runs", tmp_path / "runs"]
-    process = subprocess.Popen(
-        [sys.executable, str(root / "ex2a_vanishing.py"), *map(str, command)], stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "runs").glob("*.pt"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(ending)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code and "Traceback" not in errors
-    assert not (tmp_path / "out/ex2a.json").exists()
-    assert run(root, *command).returncode == 0
-    assert results(tmp_path / "out") == results(quick / "out")
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]  # no partial file
 
 
 def test_usage_and_help_answer_at_once(root):

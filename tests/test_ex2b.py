@@ -491,66 +491,6 @@ def test_runs_of_other_settings_are_never_mixed(quick, tmp_path, flags, change, 
     assert contents(tmp_path / "out") == before
 
 
-# ---- faults ----
-
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-
-
-def session(leader):
-    """Process ids of the session that `leader` began: the script and its workers."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader and fields[0] != "Z":
-            found.append(int(path.parent.name))
-    return found
-
-
-def gone(leader, within=10):
-    """Whether every process of the session ends by itself; those that do not are ended."""
-    end = time.monotonic() + within
-    while session(leader):
-        if time.monotonic() > end:
-            os.killpg(leader, signal.SIGKILL)
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def start(folder, *flags):
-    return subprocess.Popen(
-        command(folder, *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def wait_for(condition, process, within=120):
-    end = time.monotonic() + within
-    while not condition():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.02)
-
-
-@linux
-@pytest.mark.slow
-@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("whom", ["script", "group"])
-def test_signals_end_it_quietly(tmp_path, sent, code, whom):
-    for moment in ("workers start", "first state"):
-        process = start(tmp_path)
-        if moment == "first state":
-            wait_for(lambda: list((tmp_path / "runs").glob("*.pt")), process)
-        else:
-            wait_for(lambda: len(session(process.pid)) > 2, process)
-            time.sleep(0.1)
-        (os.kill if whom == "script" else os.killpg)(process.pid, sent)
-        _, said = process.communicate(timeout=20)
-        assert process.returncode == code and "Traceback" not in said, said
-        assert gone(process.pid)
-
-
 def test_workers_are_deaf_to_control_c():
     with workers.pool(2) as engine:
         wait([engine.submit(time.sleep, 1) for _ in range(2)])  # both have begun
@@ -560,18 +500,3 @@ def test_workers_are_deaf_to_control_c():
         time.sleep(0.5)
         assert engine.submit(int, "7").result(10) == 7
         assert len(started) == 2 and all(process.is_alive() for process in started)
-
-
-@linux
-@pytest.mark.slow
-def test_a_worker_that_dies(quick, tmp_path):
-    process = start(tmp_path)
-    wait_for(lambda: (tmp_path / "out" / "ex2b.json").exists(), process)
-    worker = next(pid for pid in session(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    os.kill(worker, signal.SIGKILL)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 1 and "a worker process died" in said and "Traceback" not in said
-    assert gone(process.pid)
-    kept = record_of(tmp_path)["runs"]
-    assert kept and all(entry in record_of(quick)["runs"] for entry in kept)
-    assert script(tmp_path).returncode == 0 and record_of(tmp_path) == record_of(quick)

@@ -1,16 +1,19 @@
 """Faults, injected into both scripts as shipped: earlier results stay whole, nothing is left over, the same command
 goes on, and the final record equals the uninterrupted one."""
 
+import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
-from shipped import SCRIPTS, Experiment
+from shipped import SCRIPTS, Experiment, ended
 from test_runs import DAMAGES
 
 pytestmark = [
@@ -49,6 +52,63 @@ def test_twenty_kills_at_random_moments(whole, experiment):
             assert part is None or all(run in expected["runs"] for run in part.get("runs", ())), f"seed {seed}"
     assert experiment.run()[0] == 0 and experiment.record() == expected, f"seed {seed}"
     assert experiment.leftovers() == []
+
+
+def session(leader):
+    """Process ids of the session that `leader` began: the script and its workers."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def gone(leader, within=10):
+    """Whether every process of the session ends by itself; those that do not are ended."""
+    end = time.monotonic() + within
+    while session(leader):
+        if time.monotonic() > end:
+            os.killpg(leader, signal.SIGKILL)
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def started(experiment, ready):
+    """The script in a session of its own, once it is ready()."""
+    process, end = experiment.start(start_new_session=True), time.monotonic() + 120
+    while not ready(process):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    return process
+
+
+def has_workers(process):
+    return len(session(process.pid)) > 2
+
+
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("whom", ["script", "group"])
+def test_signals_end_it_quietly_and_the_same_command_goes_on(whole, experiment, sent, code, whom):
+    for ready in (has_workers, lambda process: experiment.states()):
+        process = started(experiment, ready)
+        (os.kill if whom == "script" else os.killpg)(process.pid, sent)
+        assert ended(process)[0] == code and gone(process.pid)
+    assert experiment.run()[0] == 0 and experiment.record() == whole(experiment.exercise).record()
+    assert experiment.leftovers() == []
+
+
+def test_a_worker_that_dies(whole, experiment):
+    process = started(experiment, lambda process: experiment.states())
+    worker = next(pid for pid in session(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(worker, signal.SIGKILL)
+    code, said = ended(process)
+    assert code == 1 and "a worker process died" in said and gone(process.pid)
+    assert experiment.run()[0] == 0 and experiment.record() == whole(experiment.exercise).record()
 
 
 def limited(size):
