@@ -96,6 +96,7 @@ def has_workers(process):
 def test_signals_end_it_quietly_and_the_same_command_goes_on(whole, experiment, sent, code, whom):
     for ready in (has_workers, lambda process: experiment.states()):
         process = started(experiment, ready)
+        time.sleep(0.1)  # a worker that has just been started is still being told what to do
         (os.kill if whom == "script" else os.killpg)(process.pid, sent)
         assert ended(process)[0] == code and gone(process.pid)
     assert experiment.run()[0] == 0 and experiment.record() == whole(experiment.exercise).record()
