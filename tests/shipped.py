@@ -13,9 +13,9 @@ SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
 UNTHREADED = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}  # their choice
 
 
-def ended(process):
-    """Wait for a script; return its exit code and stderr, which has no traceback."""
-    _, said = process.communicate(timeout=600)
+def ended(process, within=600):
+    """Wait so many seconds for a script; return its exit code and stderr, which has no traceback."""
+    _, said = process.communicate(timeout=within)
     assert "Traceback" not in said
     return process.returncode, said
 

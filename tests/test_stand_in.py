@@ -19,11 +19,11 @@ def record_of(exercise, folder, *flags):
 
 def test_depth_kills_the_sigmoid_while_relu_and_the_rescue_learn(tmp_path):
     arms = record_of("2a", tmp_path, "--epochs", "4", "--seeds", "1")["arms"]
-    status = {(arm["activation"], len(arm["hidden"]), arm["init"]): arm["status"] for arm in arms}
-    final = {(arm["activation"], len(arm["hidden"]), arm["init"]): arm["test_accuracy"][-1][0] for arm in arms}
+    named = {(arm["activation"], len(arm["hidden"]), arm["init"]): arm for arm in arms}
+    final = {name: arm["test_accuracy"][-1][0] for name, arm in named.items()}
     one, two, three, four = (final["sigmoid", depth, "default"] for depth in (1, 2, 3, 4))
     assert one > 0.8 and one > two + 0.1 and two > three + 0.1
-    assert four == 0.1 and status["sigmoid", 4, "default"] == ["collapsed"]
+    assert four == 0.1 and named["sigmoid", 4, "default"]["status"] == ["collapsed"]
     assert min(final["relu", depth, "default"] for depth in (1, 2, 3, 4)) > 0.7
     rescue = [final["sigmoid", 4, init] for init in ("xavier_normal", "gain4", "orthogonal6_from_layer2_centred")]
     assert rescue[0] < rescue[1] - 0.1 and rescue[1] < rescue[2] - 0.1 and rescue[2] > 0.8
