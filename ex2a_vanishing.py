@@ -65,8 +65,8 @@ def side_by_side(arms):
     """Group arms of one shape and activation: they train as one model."""
     groups = {}
     for arm in arms:
-        groups[arm.hidden, arm.activation] = (*groups.get((arm.hidden, arm.activation), ()), arm)
-    return groups.values()
+        groups.setdefault((arm.hidden, arm.activation), []).append(arm)
+    return [tuple(group) for group in groups.values()]
 
 
 RUNS = sorted(  # (the part of the record, arms): each is one model; the long ones first
@@ -143,13 +143,11 @@ def train(arms, settings, images, scored, run):
 
 
 def survey(settings):
-    """Look for what the runs need; return the data's name, its sizes, and machine.offers()."""
+    """Look for what the runs need; see machine.survey()."""
     from common import data, machine
 
-    device = machine.device(settings.device)
     root = command.beside(settings.data, "data")
-    what, images, test = data.load("Fashion-MNIST", root, settings.stand_in, settings.quick)
-    return what, {"train_images": len(images), "test_images": len(test)}, machine.offers(device)
+    return machine.survey(settings.device, partial(data.load, "Fashion-MNIST", root, settings.stand_in, settings.quick))
 
 
 def splits(settings, what):

@@ -70,13 +70,11 @@ class Settings(command.Options):
 
 
 def survey(settings):
-    """Look, where the runs will be, for what they need; return the data's name, its sizes, and machine.offers()."""
+    """Look, where the runs will be, for what they need; see machine.survey()."""
     from common import data, machine
 
-    device = machine.device(settings.device)
     root = command.beside(settings.data, "data")
-    what, train_split, test = data.load("CIFAR-10", root, settings.stand_in, settings.quick)
-    return what, {"train_images": len(train_split), "test_images": len(test)}, machine.offers(device)
+    return machine.survey(settings.device, partial(data.load, "CIFAR-10", root, settings.stand_in, settings.quick))
 
 
 def optimizer_of(arm, parameters):

@@ -50,3 +50,13 @@ def offers(device):
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
         jobs = len(gpus)
     return {"device": str(device), "bfloat16": bfloat16, "jobs": jobs, "gpus": gpus}
+
+
+def survey(name, load):
+    """Look whether the device `name` and the data that load() reads are here, as (what it is, training, test).
+
+    Returns what the data is, its sizes and offers().
+    """
+    found = device(name)
+    what, train, test = load()
+    return what, {"train_images": len(train), "test_images": len(test)}, offers(found)
