@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
 from statistics import mean
 
 
 AGAIN = "The same command goes on from here"
+ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,9 @@ def pool(jobs, gpus=()):
     executor = ProcessPoolExecutor(jobs, context, _begin, (alive, reports, places))
     name = f"{jobs} process{'es' * (jobs > 1)}"
     try:
-        # Start them here, deaf to Ctrl-C from their first instruction: an ignored signal stays ignored in a child.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for _ in range(jobs):
-            executor.submit(os.getpid)
-        signal.signal(signal.SIGINT, before)
+        with _held_back():
+            for _ in range(jobs):
+                executor.submit(os.getpid)
         yield Engine(executor.submit, reports, jobs, name)
     except BrokenProcessPool:
         raise OSError(f"a worker process died (killed, or out of memory?). {AGAIN}") from None
@@ -166,10 +166,31 @@ def sweep(engine, train, todo, epochs, progress, finished, size=lambda run: 1):
             finished(future.result())
 
 
+@contextmanager
+def _held_back():
+    """Hold back Ctrl-C and SIGTERM to the end of the block, and in the processes that it starts until _begin()."""
+    late = []
+    before = {number: signal.signal(number, lambda number, _: late.append(number)) for number in ENDING}
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows; a process inherits what is blocked
+        resource_tracker.ensure_running()  # it would let them in again
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in late:
+            signal.raise_signal(number)
+
+
 def _begin(alive, reports, places):
     """Make this process a worker: deaf to Ctrl-C, with a GPU of its own where there are, and gone with its parent."""
     global report
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
     report = lambda *message: reports.put(message)  # noqa: E731
     gpu = places.get()

@@ -96,8 +96,6 @@ def has_workers(process):
 def test_signals_end_it_quietly_and_the_same_command_goes_on(whole, experiment, sent, code, whom):
     for states in (0, 1, 3):
         process = started(experiment, lambda process: has_workers(process) and len(experiment.states()) >= states)
-        if not states:
-            time.sleep(0.1)  # a worker that has just been started is still being told what to do
         (os.kill if whom == "script" else os.killpg)(process.pid, sent)
         assert ended(process, within=20)[0] == code and gone(process.pid)
         assert experiment.exercise == "2b" or experiment.record() is None  # it is written at the end
