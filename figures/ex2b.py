@@ -6,7 +6,7 @@ import numpy as np
 
 from common import plots, searches
 
-SEARCHES = {"sgd": "SGD", "grid": "Adam, grid", "random": "Adam, random"}
+SEARCHES = {"sgd": "SGD", "grid": "Adam by grid", "random": "Adam at random"}
 
 
 def caption(record, planned):
@@ -59,11 +59,9 @@ def draw_marks(axes, arms, key, name, number):
 def draw_rates(record, planned):
     """Final training and test accuracy against the learning rate, every run one mark."""
     every = searches.arms(record)
-    winners = [(which, searches.best(every, which)) for which in SEARCHES]
-    title = ", ".join(f"{which} {searches.rate(arm['lr'])} {arm['train']:.1%}" for which, arm in winners if arm)
-    title = (
-        f"Best in training: {title.replace('sgd', 'SGD')}" if title else "Every run failed: the searches name no winner"
-    )
+    winners = [(name, searches.best(every, which)) for which, name in SEARCHES.items()]
+    title = ", ".join(f"{name} {searches.rate(arm['lr'])} {arm['train']:.1%}" for name, arm in winners if arm)
+    title = f"Best in training: {title}" if title else "Every run failed: the searches name no winner"
     made, panels = plots.figure(title, 2, note=caption(record, planned) + "; crosses: collapsed or non-finite")
     for axes, key, name in zip(panels, ("train", "test"), ("final training accuracy", "final test accuracy")):
         for number, (which, text) in enumerate(SEARCHES.items()):
