@@ -59,10 +59,10 @@ def best_of_random(adam, draws=5, n=40000):
     return accuracy, np.diff((np.arange(n + 1) / n) ** draws)  # P(best <= i-th smallest) = (i/n)^draws
 
 
-def covered(arms):
-    """Whether Adam's measured rates reach both ends of U[1, 5]: the response curve is not continued beyond them."""
+def comparable(arms):
+    """Whether random search has runs, and Adam's rates reach both ends of U[1, 5], beyond which no curve is drawn."""
     k = [-np.log10(arm["lr"]) for arm in arms if arm["optimizer"] == "adam"]
-    return min(k, default=5) < 1 + 1e-9 and max(k, default=1) > 5 - 1e-9
+    return bool(of(arms, "random")) and min(k) < 1 + 1e-9 and max(k) > 5 - 1e-9
 
 
 def random_against_grid(arms):

@@ -129,7 +129,7 @@ def figures(record, planned):
     for which in SEARCHES:
         if searches.of(every, which):
             yield f"ex2b_epochs_{which}.png", draw_epochs(record, planned, which)
-    if searches.covered(every):
+    if searches.comparable(every):
         yield "ex2b_random_against_grid.png", draw_random_against_grid(record, planned)
 
 
@@ -148,7 +148,7 @@ def table(record):
         found, arm = searches.of(every, which), searches.best(every, which)
         best = f"{searches.rate(arm['lr'])}, {outcome(arm)}" if arm else "no winner" if found else "no run yet"
         lines.append(f"{name}, best of {len(found)}: {best}")
-    if searches.covered(every) and searches.best(every, "grid"):
+    if searches.comparable(every) and searches.best(every, "grid"):
         grid, wins, expected = searches.random_against_grid(every)
         lines.append(
             f"Best of five random rates: {expected:.2%} on average, above the grid's {grid:.2%} in {wins:.0%} of draws"

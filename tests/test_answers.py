@@ -12,7 +12,7 @@ from documents import Document, every_digit_matters
 
 import ex2a_vanishing
 import ex2b_adam
-from common import models, plots, runs
+from common import models, plots, runs, searches
 from figures import benchmark, ex2a, ex2b
 from theory import walks
 
@@ -215,29 +215,69 @@ def last_ten(run):
 
 def check_2b(page):
     adam, sgd = trained("adam", 1e-3), trained("sgd", 0.1)
-    finals = [(run["final_train_accuracy"], run["test_accuracy"][-1]) for run in (adam, sgd)]
-    page.says("The {} runs take hours on two cores; {} of them", len(ex2b_adam.ARMS), len(RUNS))
-    page.says("ends at {}, and between {} and {} over", finals[0][1], *last_ten(adam))
-    page.says("epochs; {} of the training images", finals[0][0])
-    page.says("by default ends at {}, SGD with rate {} at {}]", finals[0][1], sgd["lr"], finals[1][1])
-    page.says("Adam at 1e-3: after {} epochs {} in training and {} in the test", len(adam["test_accuracy"]), *finals[0])
-    page.given("1e-3")
-    page.says("by training accuracy is {}, with", sgd["lr"])
-    page.says("below it: {} in training and {} in the test, between {} and {} over", *finals[1], *last_ten(sgd))
-    page.says("by default is {} percentage", percent(finals[0][0] - finals[1][0]))
-    page.says("in training and {} in the test, less", percent(finals[0][1] - finals[1][1]))
-    ends = {lr: trained("sgd", lr)["test_accuracy"][-1] for lr in (1.0, 0.1, 0.01, 0.001, 0.0001)}
-    large = sorted(ends[lr] for lr in (1.0, 0.1, 0.01))
-    page.says("matter little: {}, {} and {} end between {} and {} in", 1, 0.1, 0.01, large[0], large[-1])
-    page.says("while {} is at {} and {} at {}", 0.001, ends[0.001], 0.0001, ends[0.0001])
-    page.says("after {} epochs, still rising", len(adam["test_accuracy"]))
-    page.says("five rates: the best, {}, ends at {} in training and {} in the test]", sgd["lr"], *finals[1])
-    page.says("Adam at 1e-3 and SGD at {} and {} are", 0.1, 0.01)
+    (adam_train, adam_test), (sgd_train, sgd_test) = finals(adam), finals(sgd)
+    page.says(
+        "ends at {}, and between {} and {} over the last ten epochs; {} of", adam_test, *last_ten(adam), adam_train
+    )
+    page.says("that is finished, {} of {};", len(RUNS), len(ex2b_adam.ARMS))
+    page.table(
+        "run", [[*words, *map(percent, finals(run)), tuple(map(percent, last_ten(run)))] for words, run in runs_of_2b()]
+    )
+    page.says("over {} epochs of CIFAR-10: Adam by default ends at {}, SGD", len(adam["test_accuracy"]), adam_test)
+    page.says("SGD with rate {} at {}]", sgd["lr"], sgd_test)
+    page.says("for SGD {}: {} and {} in training, {} and {} in the", 0.1, adam_train, sgd_train, adam_test, sgd_test)
+    page.says("Those {} percentage points", percent(adam_test - sgd_test))
+    page.says("SGD at {} comes as close, with {}", 0.01, trained("sgd", 0.01)["test_accuracy"][-1])
+    page.says("five rates: the best, {}, ends at {} in training and {} in the test]", 0.1, sgd_train, sgd_test)
+    page.says("the default {} is the best with {} in training", 1e-3, adam_train)
+    others = [trained("adam", lr)["final_train_accuracy"] for lr in (0.01, 0.0001, 0.1, 0.00001)]
+    page.says("Next comes {} with {}, then {} with {}, and", 0.01, others[0], 0.0001, others[1])
+    page.says(
+        "{}, which learns in spite of its size, with {}; {} is too slow for {} epochs, with {}.",
+        0.1,
+        others[2],
+        0.00001,
+        len(adam["test_accuracy"]),
+        others[3],
+    )
+    page.says("In the test {} ends one percentage", 0.01)
+    page.says("at five rates: the default {} is best in training and in the test, {} slowest", 1e-3, 1e-5)
+    page.says("Adam is best at {}, SGD at {}, with little between {} and {}]", 1e-3, 0.1, 0.01, 1)
+    page.says("before any run: {}, {}, {}, {} and {}.", *(10**-k for k in ex2b_adam.RANDOM_K))
+    from_grid, from_random, nearer = distances()
+    page.says("five is {} away on average and the nearest of five random ones {},", from_grid, from_random)
+    page.says("nearer one in {} of draws", nearer)
     half, speed = HALF["test_accuracy"], seconds_of("2b")
     page.says("is {} times as fast there", speed["this repository"] / speed["this repository, bfloat16"])
     page.says("it ends at {} in the test and {} in training", half[-1], HALF["final_train_accuracy"])
     page.says("it is between {} and {} in the test, a range", *last_ten(HALF))
     page.says("average {} percentage points below", percent(np.mean(adam["test_accuracy"][-10:]) - np.mean(half[-10:])))
+
+
+def finals(run):
+    """Training and test accuracy at the end."""
+    return run["final_train_accuracy"], run["test_accuracy"][-1]
+
+
+def runs_of_2b():
+    """The runs of 2b with their names in the table, Adam's first, each optimizer's largest rate first."""
+    for run in sorted(RUNS, key=lambda run: (run["optimizer"], -run["lr"])):
+        found = ", ".join(run["searches"]) if run["optimizer"] == "adam" else ""
+        yield (f"{'Adam' if run['optimizer'] == 'adam' else 'SGD'} {searches.rate(run['lr'])}", found), run
+
+
+def distances(n=2000):
+    """The best k anywhere in [1, 5], by the midpoint rule: mean distance of the nearest of the grid's five and of
+    five random k, and the probability that the latter is nearer."""
+    best, far = 1 + 4 * (np.arange(n) + 0.5) / n, 4 * (np.arange(n) + 0.5) / n
+    of_grid = abs(best[:, None] - np.arange(1, 6)).min(1)
+
+    def none_within(distance):
+        """Probability, for each `best`, that five random k all lie farther away."""
+        return (1 - (np.minimum(best + distance, 5) - np.maximum(best - distance, 1)) / 4) ** 5
+
+    of_random = 4 * np.mean([none_within(distance) for distance in far])
+    return of_grid.mean(), of_random, 1 - none_within(of_grid).mean()
 
 
 def trained(optimizer, lr, seed=0):
@@ -256,9 +296,10 @@ def check_readme(text):
     page.says("centred biases to {}.", accuracy(RESCUE))
     page.says("its {} runs of {} epochs {} are", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs, len(RUNS))
     adam, sgd = (trained(*which)["test_accuracy"][-1] for which in (("adam", 1e-3), ("sgd", 0.1)))
-    page.says("by default reaches {} in the test, SGD at rate {}, the best of five, {}:", adam, 0.1, sgd)
+    page.says("default, with {} in the test; SGD's best of five reaches {}, within", adam, sgd)
     points = [("1a.1", 1), ("1a.2", 4), ("1b.1", 1), ("1b.2", 2), ("1b.3", 3), ("1b.4", 1), ("1b.5", 1), ("1b.6", 2)]
-    points += [("2a.1", 3), ("2a.2", 1), ("2a.3", 1), ("2a.4", 2), ("2a.5", 2), ("2b.1 to 2b.4", 6)]
+    points += [("2a.1", 3), ("2a.2", 1), ("2a.3", 1), ("2a.4", 2), ("2a.5", 2), ("2b.1", 1), ("2b.2", 1)]
+    points += [("2b.3", 2), ("2b.4", 2)]
     assert sum(number for _, number in points) == 30
     page.table("item", [[item, number, None, None] for item, number in points])
     assert [name for name in re.findall(r"\bPython (3\.\d+) or newer", text)] == ["3.11"]
@@ -310,7 +351,7 @@ def check_cluster(page):
     page.says("more than {} workers, with", round(3600 / write, -2))
 
 
-def check_script(text):
+def check_ex2a(text):
     page = Document(text, "ex2a_vanishing.py")
     one, four = arm(hidden=[50]), SCHEMES["default"]
     page.says("falls from {} with one hidden layer to {} with four", accuracy(one), accuracy(four))
@@ -323,8 +364,18 @@ def check_script(text):
     assert page.unchecked() == []
 
 
-def test_every_number_in_the_scripts_docstring():
-    every_digit_matters(check_script, ex2a_vanishing.__doc__)
+def check_ex2b(text):
+    page = Document(text, "ex2b_adam.py")
+    page.says("its default, {} in training and {} in the test", *finals(trained("adam", 1e-3)))
+    page.says("five is {}, {} and {};", 0.1, *finals(trained("sgd", 0.1)))
+    page.says("at its default {}; SGD with momentum {} at", 1e-3, ex2b_adam.MOMENTUM)
+    page.says("{} runs of {} epochs on", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs)
+    assert page.unchecked() == []
+
+
+@pytest.mark.parametrize("script, check", [(ex2a_vanishing, check_ex2a), (ex2b_adam, check_ex2b)])
+def test_every_number_in_a_scripts_docstring(script, check):
+    every_digit_matters(check, script.__doc__)
 
 
 @pytest.mark.parametrize("file, check", [("figures/README.md", check_answers), ("README.md", check_readme)])
@@ -447,23 +498,25 @@ def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use()
     assert best["candidate"] == used
 
 
-def test_the_first_runs_of_2b():
-    adam, sgd = trained("adam", 1e-3), {run["lr"]: run for run in RUNS if run["optimizer"] == "sgd"}
-    assert set(sgd) == {1.0, 0.1, 0.01, 0.001, 0.0001} and len(RUNS) == 6
-    for slow in (sgd[0.001], sgd[0.0001]):  # still rising
-        assert slow["train_loss"][-1] < min(slow["train_loss"][:-5]) and slow["status"] == "ok"
-    best = max(sgd.values(), key=lambda run: run["final_train_accuracy"])
-    assert best is sgd[0.1]
-    (low, high), (other_low, other_high) = last_ten(adam), last_ten(best)
+def test_what_the_runs_of_2b_show():
+    adam, grid = trained("adam", 1e-3), {run["lr"]: run for run in RUNS if "grid" in run["searches"]}
+    sgd = {run["lr"]: run for run in RUNS if run["optimizer"] == "sgd"}
+    assert set(sgd) == {1.0, 0.1, 0.01, 0.001, 0.0001} and set(grid) == {0.1, 0.01, 0.001, 0.0001, 0.00001}
+    assert {run["precision"] for run in RUNS} == {"float32"} and {run["status"] for run in RUNS} == {"ok"}
+    assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
+    assert max(grid.values(), key=finals) is adam and max(sgd.values(), key=finals) is sgd[0.1]
+    for key in (0, 1):  # the order in training and in the test is the same
+        assert sorted(grid, key=lambda lr: -finals(grid[lr])[key]) == [0.001, 0.01, 0.0001, 0.1, 0.00001]
+    assert finals(adam)[1] - finals(grid[0.01])[1] == pytest.approx(0.01, abs=0.0005)
+    (low, high), (other_low, other_high) = last_ten(adam), last_ten(grid[0.01])
     assert low < other_high and other_low < high
-    assert adam["test_accuracy"][-1] - best["test_accuracy"][-1] < min(high - low, other_high - other_low)
-    finals = [run["test_accuracy"][-1] for run in (adam, sgd[0.1], sgd[0.01])]
-    assert max(finals) - min(finals) < 0.01  # close together
+    assert max(finals(sgd[0.1])[0] - finals(sgd[lr])[0] for lr in (1, 0.01)) < 0.03  # little between them
+    (low, high), (other_low, other_high) = last_ten(adam), last_ten(sgd[0.1])
+    assert low < other_high and other_low < high
+    assert 0 < adam["test_accuracy"][-1] - sgd[0.1]["test_accuracy"][-1] < min(high - low, other_high - other_low)
     half_low, half_high = last_ten(HALF)
     assert low < half_high and half_low < high
     assert (HALF["optimizer"], HALF["lr"], HALF["seed"], HALF["precision"]) == ("adam", 1e-3, 0, "bfloat16")
-    assert {run["precision"] for run in RUNS} == {"float32"}
-    assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
 
 
 @pytest.mark.parametrize(

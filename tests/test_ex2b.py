@@ -337,10 +337,11 @@ def results(fail=()):
         results()[1:2],
         results()[12:13],
         results()[:7],
+        results()[:10],
         results(ex2b_adam.ARMS),
         results(ex2b_adam.ARMS)[:1],
     ],
-    ids=["all", "default", "sgd", "random", "seven", "all failed", "default failed"],
+    ids=["all", "default", "sgd", "random", "seven", "no random", "all failed", "default failed"],
 )
 def test_figures_of_any_part_of_the_runs(entries):
     record = made_up(entries)
