@@ -227,7 +227,7 @@ def check_2b(page):
     page.says("SGD with rate {} at {}]", sgd["lr"], sgd_test)
     page.says("for SGD {}: {} and {} in training, {} and {} in the", 0.1, adam_train, sgd_train, adam_test, sgd_test)
     page.says("Those {} percentage points", percent(adam_test - sgd_test))
-    page.says("SGD at {} comes as close, with {}", 0.01, trained("sgd", 0.01)["test_accuracy"][-1])
+    page.says("SGD at {} comes closer still, with {}", 0.01, trained("sgd", 0.01)["test_accuracy"][-1])
     page.says("five rates: the best, {}, ends at {} in training and {} in the test]", 0.1, sgd_train, sgd_test)
     page.says("the default {} is the best with {} in training", 1e-3, adam_train)
     others = [trained("adam", lr)["final_train_accuracy"] for lr in (0.01, 0.0001, 0.1, 0.00001)]
