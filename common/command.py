@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +95,7 @@ def run(main, settings):
     """Call main(settings) and end the program with the exit code that belongs to what happened."""
     script = Path(sys.argv[0]).name
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.unraisablehook = _again
     try:
         main(settings)
         sys.stdout.flush()
@@ -105,6 +107,15 @@ def run(main, settings):
     except OSError as error:
         print(f"{script}: error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _again(lost):
+    """Send a signal once more whose exception Python has dropped, because it came within a finalizer."""
+    signals = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
+    if lost.exc_type in signals:
+        threading.Timer(0.1, os.kill, (os.getpid(), signals[lost.exc_type])).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def beside(folder, name):

@@ -90,6 +90,30 @@ def test_control_c_while_drawing_leaves_every_figure_whole(whole, tmp_path, exer
     assert b"old" in left.values() and Experiment(exercise, tmp_path).leftovers() == []
 
 
+FINALIZER = """
+import os, signal, time
+from common import command
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+
+def main(settings):
+    Dying()
+    time.sleep(60)
+
+command.run(main, None)
+"""
+
+
+@pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_within_a_finalizer_is_not_lost(name, code):
+    """Python ignores what a finalizer raises, so also the exception by which a signal ends the program."""
+    command = [sys.executable, "-c", FINALIZER.format(name=name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == code and "ignored" not in done.stderr and "Traceback" not in done.stderr
+
+
 @BOTH
 def test_importing_a_script_does_nothing(tmp_path, exercise):
     for name in ("common", "figures"):
