@@ -721,8 +721,8 @@ def check(text):
         top, v = supremum(k)
         rows.append((k, Fraction(1, 4**k), top, top * 4**k, -v))
     page.table("slopes $`k`$", rows)
-    page.says(r"$`c = \sigma(-c) = {}`$", c)
-    page.says(r"$`\sigma'(c) = {}`$ instead of {}.", sigma_slope(c), 0.25)
+    page.says(r"$`v^* = \sigma(-v^*) = {}`$", c)
+    page.says(r"$`\sigma'(v^*) = {}`$ instead of {}.", sigma_slope(c), 0.25)
     page.says(r"$`H_3 = \sigma(1) = {}`$", entering(3))
     page.says(r"$`H_4 = \sigma(\sigma(1)) = {}`$", entering(4))
     page.says(r"falls towards {}, where $`H = \sigma(H)`$", H)
@@ -778,7 +778,7 @@ def check(text):
     page.says(r"lies within {} of $`f_l`$", BAND)
     page.says(r"scatters around it, by {} to {} (standard deviation)", *SCATTER)
     page.says(r"with orthogonal weights by less than {}.", SCATTER_ORTHOGONAL)
-    page.says(r"with the default to $`{}`$ of what it is in layer 1", default**2)
+    page.says(r"in the table, to $`{}`$ of what it is in layer 1", default**2)
     assert not page.unchecked()
 
 
