@@ -20,11 +20,12 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from common import command, workers
+from common import command, machine, workers
 
 SHAPES = (50,), (50, 30), (50, 30, 30), (50, 30, 30, 30)  # the sheet prints the third in place of the fourth
 DEEPEST = SHAPES[-1]
 BATCH_SIZE, LR, ORDER_SEED, HELD_OUT = 64, 0.005, 0, 5000
+PARTS = "data", "settings", "arms", "depth"  # of the record
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def train(arms, settings, images, scored, run):
 
 def survey(settings):
     """Look for what the runs need; see machine.survey()."""
-    from common import data, machine
+    from common import data
 
     root = command.beside(settings.data, "data")
     return machine.survey(settings.device, partial(data.load, "Fashion-MNIST", root, settings.stand_in, settings.quick))
@@ -154,20 +155,21 @@ def splits(settings, what):
     """Return the training and the test Split on the device, where this process uses one thread from now on."""
     import torch
 
-    from common import data, machine
+    from common import data
 
     torch.set_num_threads(1)
     root, device = command.beside(settings.data, "data"), machine.device(settings.device)
     return data.again("Fashion-MNIST", what, root, settings.quick, device)
 
 
-def carry_out(part, arms, settings, shared):
+@machine.within_memory(BATCH_SIZE)
+def carry_out(part, arms, *, settings, shared):
     """Train one of RUNS; return its part, the record's entries, the seconds, versions and machine.
 
     shared: what all runs have in common, which with the arms determines the result. The search is scored on
     training images that are held out, the rest on the test set.
     """
-    from common import machine, runs
+    from common import runs
 
     images, scored = splits(settings, shared["data"])
     if part == "search":
@@ -178,13 +180,15 @@ def carry_out(part, arms, settings, shared):
 
     name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
     determined_by = shared | {"arms": [arm.name for arm in arms]}
-    run = runs.Run(command.beside(settings.runs, "runs"), name, determined_by, settings.fresh, after)
+    here = machine.describe(images.images.device)
+    run = runs.Run(command.beside(settings.runs, "runs"), name, determined_by, settings.fresh, after, here)
     after(run)
     entries = train(arms, settings, images, scored, run)
-    return part, entries, run.seconds, *machine.describe(images.images.device)
+    return part, entries, run.seconds, *run.where
 
 
-def by_depth(settings, what):
+@machine.within_memory(BATCH_SIZE)
+def by_depth(what, *, settings):
     """Measure deeper and deeper nets before training, the entries of "depth".
 
     unmoved: the share of layer 1's weights that one step of SGD leaves as they are in float32, bit for bit.
@@ -198,7 +202,7 @@ def by_depth(settings, what):
             weight, signal = layers[0].weight, predict(arm, layers, slice(None), initial["signal"][-1])
             entry = {"hidden_layers": hidden_layers, "activation": activation, "init": init, "initial": initial}
             entry["predicted"] = {"signal": signal}
-            entry["unmoved"] = (weight - LR * weight.grad == weight).double().mean((1, 2)).tolist()
+            entry["unmoved"] = (weight - LR * weight.grad == weight).cpu().double().mean((1, 2)).tolist()
             entries.append(entry)
     return entries
 
@@ -210,8 +214,8 @@ def experiment(settings, record_path):
     """Train what is missing and write the record to record_path(what the data is); return that path."""
     from common import runs
 
-    with workers.pool(1) as one:
-        what, lengths, offers = one.submit(survey, settings).result()
+    with workers.pool(1) as single:
+        what, lengths, offers = single.submit(survey, settings).result()
     path = record_path(what)
     runs.check_target(path, what)
     shared = {
@@ -219,6 +223,10 @@ def experiment(settings, record_path):
         **{"momentum": 0, "order_seed": ORDER_SEED, **lengths},
         "held_out": min(HELD_OUT, lengths["train_images"] // 10),
     }
+    if path.exists() and not settings.fresh:
+        old = runs.read_record(path, *PARTS)
+        if old["arms"]:
+            runs.check_same(path, old, shared)
     entries, ended = {"search": [], "all": []}, []
 
     def finished(result):
@@ -229,13 +237,13 @@ def experiment(settings, record_path):
     def members(run):
         return len(run[1]) * settings.seeds
 
-    jobs = min(settings.jobs or offers["jobs"], len(RUNS))
-    with runs.lock(command.beside(settings.runs, "runs"), "ex2a"), workers.pool(jobs, offers["gpus"]) as many:
+    jobs, states = min(settings.jobs or offers["jobs"], len(RUNS)), command.beside(settings.runs, "runs")
+    with runs.lock(states, "ex2a", path.parent), workers.pool(jobs, offers["gpus"]) as many:
         print(f"Training on {what}: {lengths['train_images']} images, {many.name}", file=sys.stderr)
-        depth = many.submit(by_depth, settings, what)
+        depth = many.submit(partial(by_depth, settings=settings), what)
         progress = command.Progress(settings.epochs * sum(map(members, RUNS)))
-        one = partial(carry_out, settings=settings, shared=shared)
-        workers.sweep(many, one, RUNS, settings.epochs, progress.step, finished, members)
+        each = partial(carry_out, settings=settings, shared=shared)
+        workers.sweep(many, each, RUNS, settings.epochs, progress.step, finished, members)
         record = {"schema": runs.SCHEMA, "exercise": "2a", "depth": depth.result()}
     seconds, versions, machines = zip(*ended)
     record |= {"data": shared.pop("data"), "settings": shared, "seconds": sum(seconds)}
@@ -251,7 +259,7 @@ def experiment(settings, record_path):
 
 
 def main(settings):
-    """Train what is missing, which writes the record, and draw from it."""
+    """Train what is missing, which writes the record, and draw from it; return the results as text."""
     from common import plots, runs
     from figures import ex2a
 
@@ -261,11 +269,11 @@ def main(settings):
         path = record_path("stand-in" if settings.stand_in else "")
     else:
         path = experiment(settings, record_path)
-    record = runs.read_record(path, "data", "settings", "arms", "depth")
+    record = runs.read_record(path, *PARTS)
     for name, made in ex2a.figures(record):
         with runs.atomic(path.with_name(name)) as file:
             plots.save(made, file)
-    print(f"{ex2a.table(record)}\n{path} and its ex2a_*.png are written")
+    return f"{ex2a.table(record)}\n{path} and its ex2a_*.png are written"
 
 
 if __name__ == "__main__":

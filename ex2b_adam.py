@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
 
-from common import command, searches, workers
+from common import command, machine, searches, workers
 
 BATCH_SIZE, MOMENTUM, TRAIN_SAMPLE = 128, 0.9, 10000
 PARTS = "data", "settings", "runs"  # of the record
@@ -75,7 +75,7 @@ class Settings(command.Options):
 
 def survey(settings):
     """Look, where the runs will be, for what they need; see machine.survey()."""
-    from common import data, machine
+    from common import data
 
     root = command.beside(settings.data, "data")
     return machine.survey(settings.device, partial(data.load, "CIFAR-10", root, settings.stand_in, settings.quick))
@@ -90,7 +90,8 @@ def optimizer_of(arm, parameters):
     return torch.optim.SGD(parameters, lr=arm.lr, momentum=MOMENTUM)
 
 
-def train(arm, seed, settings, shared):
+@machine.within_memory(BATCH_SIZE)
+def train(arm, seed, *, settings, shared):
     """Train one arm under one seed; return its entry in the record.
 
     shared: what all runs of the record have in common, which with the arm and the seed determines the result.
@@ -98,7 +99,7 @@ def train(arm, seed, settings, shared):
     import torch
 
     torch.set_num_threads(1)  # also on many cores, so that results do not depend on how many runs go side by side
-    from common import data, machine, models, runs, train as training
+    from common import data, models, runs, train as training
     from common.batches import Batches
 
     device = machine.device(settings.device)
@@ -121,15 +122,13 @@ def train(arm, seed, settings, shared):
         workers.report((arm, seed), len(run.rows), run.seconds)
 
     mine = shared | {"optimizer": arm.optimizer, "lr": arm.lr, "seed": seed}
-    run = runs.Run(states, f"ex2b-{arm.name.replace(' ', '-')}-{seed}", mine, settings.fresh, after)
+    name = f"ex2b-{arm.name.replace(' ', '-')}-{seed}"
+    run = runs.Run(states, name, mine, settings.fresh, after, machine.describe(device))
     after(run)
-    try:
-        optimizer = optimizer_of(arm, model.parameters())
-        rows = training.fit(model, optimizer, shared["epochs"], batches, measure, run, dtype=dtype)
-        (final,) = count(train_split)["correct"]
-    except torch.OutOfMemoryError:
-        raise OSError(f"out of memory on {device} with batches of {BATCH_SIZE}. Give fewer --jobs") from None
-    versions, here = machine.describe(device)
+    optimizer = optimizer_of(arm, model.parameters())
+    rows = training.fit(model, optimizer, shared["epochs"], batches, measure, run, dtype=dtype)
+    (final,) = count(train_split)["correct"]
+    versions, here = run.where
     (status,) = training.statuses(rows[-1], classes=10)
     return {
         **{"optimizer": arm.optimizer, "lr": arm.lr, "searches": arm.searches, "seed": seed},
@@ -164,10 +163,10 @@ def experiment(settings, record_path):
 
     This process only keeps the books: what needs PyTorch or the data happens in the workers.
     """
-    from common import machine, runs
+    from common import runs
 
-    with engine(settings) as one:
-        what, lengths, offers = one.submit(survey, settings).result()
+    with engine(settings) as single:
+        what, lengths, offers = single.submit(survey, settings).result()
     if settings.scheduler and what == "stand-in" and not (settings.stand_in or settings.quick):
         print("\nNO REAL DATA on the cluster, its worker says why. GENERATED DATA takes its place.\n", file=sys.stderr)
     path = record_path(what)
@@ -180,10 +179,8 @@ def experiment(settings, record_path):
         **{"data": what, "epochs": settings.epochs, "batch_size": BATCH_SIZE, "momentum": MOMENTUM},
         **{"width": settings.width, "precision": precision, "train_sample": TRAIN_SAMPLE, **lengths},
     }
-    before = {"data": old.get("data")} | old["settings"]
-    differ = [f"{key} {before.get(key)}, now {value}" for key, value in shared.items() if before.get(key) != value]
-    if old["runs"] and differ:
-        raise OSError(f"{path} holds other runs ({'; '.join(differ)}). Give another --out, or --fresh to replace it")
+    if old["runs"]:
+        runs.check_same(path, old, shared)
     entries = {(entry["optimizer"], entry["lr"], entry["seed"]): entry for entry in old["runs"]}
     seeds = max(settings.seeds, old["settings"].get("seeds", 1))
     order = {(arm.optimizer, arm.lr, seed): (arm, seed) for seed in range(seeds) for arm in ARMS}
@@ -199,16 +196,16 @@ def experiment(settings, record_path):
 
     if todo:
         jobs, states = min(settings.jobs or offers["jobs"], len(todo)), command.beside(settings.runs, "runs")
-        with runs.lock(states, "ex2b"), engine(settings, jobs, offers["gpus"]) as many:
+        with runs.lock(states, "ex2b", path.parent), engine(settings, jobs, offers["gpus"]) as many:
             print(f"Training on {what}: {lengths['train_images']} images, {many.name}", file=sys.stderr)
-            one = partial(train, settings=settings, shared=shared)
+            each = partial(train, settings=settings, shared=shared)
             progress = command.Progress(len(todo) * settings.epochs)
-            workers.sweep(many, one, todo, settings.epochs, progress.step, finished)
+            workers.sweep(many, each, todo, settings.epochs, progress.step, finished)
     return path
 
 
 def main(settings):
-    """Train what is missing, which keeps the record up to date, and draw from it."""
+    """Train what is missing, which keeps the record up to date, and draw from it; return the results as text."""
     from common import plots, runs
     from figures import ex2b
 
@@ -224,7 +221,7 @@ def main(settings):
     for name, made in ex2b.figures(record, ARMS):
         with runs.atomic(path.with_name(name)) as file:
             plots.save(made, file)
-    print(f"{ex2b.table(record)}\n{path} and its ex2b_*.png are written")
+    return f"{ex2b.table(record)}\n{path} and its ex2b_*.png are written"
 
 
 if __name__ == "__main__":

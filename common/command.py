@@ -80,7 +80,7 @@ class Options:
     plot_only: bool = False
     """redraw the figures from the record"""
     fresh: bool = False
-    """train again what is already trained"""
+    """train again what is already trained; leave it out to go on after an interruption"""
 
 
 def read(options, description):
@@ -92,21 +92,27 @@ def read(options, description):
 
 
 def run(main, settings):
-    """Call main(settings) and end the program with the exit code that belongs to what happened."""
+    """Print what main(settings) returns and end the program with the exit code that belongs to what happened."""
     script = Path(sys.argv[0]).name
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.unraisablehook = _again
     try:
-        main(settings)
-        sys.stdout.flush()
+        _print(main(settings))
     except KeyboardInterrupt:
-        print(f"{script}: interrupted; the same command goes on from here", file=sys.stderr)
+        same = "the same command without --fresh" if settings.fresh else "the same command"
+        print(f"{script}: interrupted; {same} goes on from here", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone; leave nothing for the interpreter to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(f"{script}: error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _print(text):
+    """Print to the end, or to where its reader has gone."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left for the interpreter to flush
 
 
 def _again(lost):

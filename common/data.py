@@ -160,7 +160,7 @@ def _verified(root, checksums):
 
 
 def _watched(download, folders, seconds):
-    """Call download(), which has no limit of its own; TimeoutError once no file grows for so long, or at most twice.
+    """Call download(), which has no limit of its own; TimeoutError once no file has grown for that many seconds.
 
     A limit for each network wait would not do: a name may have many addresses, and the name server a wait of its own.
     """

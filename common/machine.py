@@ -2,7 +2,8 @@
 
 import os
 import platform
-from importlib.metadata import version
+from functools import wraps
+from importlib.metadata import PackageNotFoundError, version
 
 MACHINE = "device", "name", "capability", "threads"
 
@@ -12,7 +13,10 @@ def describe(device):
     import torch
 
     packages = "torch", "torchvision", "numpy", "matplotlib", "pillow"
-    versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
+    try:
+        versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
+    except PackageNotFoundError as error:
+        raise OSError(f"{error.name} is not installed. pip install -r requirements.txt") from None
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     capability = torch.backends.cpu.get_cpu_capability()
     return versions, dict(zip(MACHINE, (str(device), name, capability, torch.get_num_threads())))
@@ -42,21 +46,42 @@ def offers(device):
 
     bfloat16, jobs, gpus = False, 1, []
     if device.type == "cpu":
-        bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        bfloat16 = torch.cpu._is_avx512_bf16_supported()
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if device.type == "cuda":
         bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cuda" and device.index is None:
-        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))).split(",")
+        found = torch.cuda.device_count()  # of those that the environment names, up to the first that is none
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(found)))).split(",")[:found]
         jobs = len(gpus)
     return {"device": str(device), "bfloat16": bfloat16, "jobs": jobs, "gpus": gpus}
 
 
 def survey(name, load):
-    """Look whether the device `name` and the data that load() reads are here, as (what it is, training, test).
+    """Look whether a run has what it needs here: the device `name`, the packages, and the data, which load() reads.
 
-    Returns what the data is, its sizes and offers().
+    load() returns what the data is, its training and its test part. Returns what it is, its sizes and offers().
     """
     found = device(name)
+    describe(found)
     what, train, test = load()
     return what, {"train_images": len(train), "test_images": len(test)}, offers(found)
+
+
+def within_memory(batch_size):
+    """Decorate a function that trains by `settings`: where the memory of the device is full it raises OSError."""
+
+    def decorate(train):
+        @wraps(train)
+        def guarded(*arguments, settings, **more):
+            import torch
+
+            try:
+                return train(*arguments, settings=settings, **more)
+            except torch.OutOfMemoryError:
+                full = f"out of memory on {device(settings.device)} with batches of {batch_size}"
+                raise OSError(f"{full}. Free some of it, or give --device cpu") from None
+
+        return guarded
+
+    return decorate

@@ -153,7 +153,7 @@ def cnn(width, seed, stages=STAGES, classes=10):
     with _seeded(seed):
         layers, channels = [], 3
         for stage in stages:
-            if channels != 3:
+            if layers:
                 layers.insert(-2, nn.MaxPool2d(2))  # between the stage's last convolution and its normalisation
             for multiple in stage:
                 layers += [

@@ -43,8 +43,8 @@ class GradientNorms:
 
 
 def _norm(gradient):
-    """Norm of each member's part; in float64, where no square of a float32 vanishes."""
-    return torch.linalg.vector_norm(gradient.detach().flatten(1), dim=1, dtype=torch.float64)
+    """Norm of each member's part; in float64, where no square of a float32 vanishes and which not every GPU has."""
+    return torch.linalg.vector_norm(gradient.detach().flatten(1).cpu(), dim=1, dtype=torch.float64)
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def output_variance(model, layers, batches):
 
     def add(i):
         def hook(layer, inputs, h):
-            h = h.double()
+            h = h.cpu().double()
             sums[i][0] += h.sum(-1)
             sums[i][1] += h.square().sum(-1)
 

@@ -5,9 +5,9 @@ import io
 import json
 import math
 import os
-import pickle
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ SCHEMA = 1  # of states and records
 def atomic(path):
     """Yield a binary buffer that takes the place of `path` once it is complete; nothing is left behind otherwise."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         buffer = io.BytesIO()
         yield buffer
@@ -37,42 +37,47 @@ def atomic(path):
 
 
 @contextmanager
-def lock(folder, name):
-    """Hold `folder` for the exercise `name`, so that one process at a time works on its runs."""
+def lock(folder, name, *more):
+    """Hold `folder` for the exercise `name`, so that one process at a time works on its runs.
+
+    What a process left there, or in the folders `more`, that was killed while it wrote, is removed.
+    """
     import filelock
 
     folder = Path(folder)
     holder = folder / f"{name}.holder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write into {folder} ({error.strerror}). Give another --runs") from None
-    try:
-        with filelock.FileLock(folder / f"{name}.lock", timeout=0):
-            holder.write_text(f"process {os.getpid()}")
-            for partial in folder.glob(f".{name}-*"):  # what a process left that was killed while it wrote
-                partial.unlink()
-            yield
+        held = filelock.FileLock(folder / f"{name}.lock").acquire(timeout=0)
     except filelock.Timeout:
         who = holder.read_text() if holder.exists() else "another process"
         raise OSError(f"the runs in {folder} are in use (by {who}). Wait for it, or give another --runs") from None
+    except OSError as error:
+        raise OSError(f"cannot write into {folder} ({error.strerror}). Give another --runs") from None
+    with held:
+        holder.write_text(f"process {os.getpid()}")
+        for partial in (path for place in (folder, *more) for path in Path(place).glob(f".{name}*")):
+            partial.unlink()
+        yield
 
 
 class Run:
     """What is trained and resumed as one: the rows of its finished epochs, its weights and its optimizer's state.
 
     settings: everything that determines the result. The file's name carries their digest, so that runs of
-    other settings lie side by side. after(run) is called behind each epoch, to show progress.
+    other settings lie side by side. after(run) is called behind each epoch, to show progress. where: what
+    machine.describe() says here; the attribute says it of the machine that trained the last epoch.
     """
 
-    def __init__(self, folder, name, settings, fresh=False, after=lambda run: None):
+    def __init__(self, folder, name, settings, fresh=False, after=lambda run: None, where=None):
         text = json.dumps(settings, sort_keys=True)
         self.settings = json.loads(text)  # as it comes back from a file
         self.path = Path(folder) / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
-        self.after = after
+        self.after, self._here = after, where
         self._state = None if fresh else self._read()
         self.rows = self._state["rows"] if self._state else []
         self.seconds = self._state["seconds"] if self._state else 0.0
+        self.where = self._state["where"] if self._state else where
 
     def _read(self):
         import torch
@@ -82,14 +87,16 @@ class Run:
         try:
             damaged = zipfile.ZipFile(self.path).testzip()  # torch.load does not compare checksums
             state = None if damaged else torch.load(self.path, map_location="cpu", weights_only=True)
-        except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, RuntimeError, KeyError):
+        except OSError:
+            raise
+        except Exception:  # whatever a reader says of bytes that nobody wrote
             state = None
         if not isinstance(state, dict) or "schema" not in state:
             aside = self.path.with_suffix(".bad")
             os.replace(self.path, aside)
             print(f"warning: {self.path} was damaged; it is now {aside.name} and the run starts again", file=sys.stderr)
             return None
-        if state["schema"] != SCHEMA or state["settings"] != self.settings:
+        if state["schema"] != SCHEMA or state["settings"] != self.settings or "where" not in state:
             raise OSError(f"{self.path} belongs to other settings or another version. Remove it, or use --fresh")
         return state
 
@@ -105,10 +112,11 @@ class Run:
         import torch
 
         self.rows.append(row)
-        self.seconds = time.monotonic() - self._began
+        self.seconds, self.where = time.monotonic() - self._began, self._here
         state = {"schema": SCHEMA, "settings": self.settings, "rows": self.rows, "seconds": self.seconds}
+        state |= {"where": self.where, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
         with atomic(self.path) as file:
-            torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+            torch.save(state, file)
         self.after(self)
 
 
@@ -178,3 +186,11 @@ def check_target(path, what):
         raise OSError(f"cannot write into {folder} ({error.strerror}). Give another --out") from None
     if what == "stand-in" and Path(path).exists() and read_record(path, "data")["data"] != "stand-in":
         raise OSError(f"{path} is a record of real data, which generated data does not replace. Give another --out")
+
+
+def check_same(path, record, settings):
+    """Refuse to mix a record with, or to replace it by, runs of other settings; "data" is one of them."""
+    before = {"data": record["data"]} | record["settings"]
+    differ = [f"{key} {before.get(key)}, now {value}" for key, value in settings.items() if before.get(key) != value]
+    if differ:
+        raise OSError(f"{path} holds other runs ({'; '.join(differ)}). Give another --out, or --fresh to replace it")

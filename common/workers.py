@@ -38,8 +38,19 @@ class Engine:
     name: str
 
 
+_thread = threading.local()  # a worker of a cluster may do several runs at a time, each in a thread of its own
+
+
 def report(*message):
     """Tell the process that asked for this run; outside a worker it does nothing."""
+    tell = getattr(_thread, "tell", None)
+    if tell:
+        tell(message)
+
+
+def tell_by(tell):
+    """Let report() of this thread call tell(message) from now on."""
+    _thread.tell = tell
 
 
 @contextmanager
@@ -103,7 +114,7 @@ def cluster(address):
             except ImportError:
                 raise OSError(f"{get_worker().address} was not started in a checkout of this repository") from None
             tell = partial(get_worker().log_event, topic)
-            workers.report = lambda *message: tell(pickle.dumps(message))
+            workers.tell_by(lambda message: tell(pickle.dumps(message)))
             function, arguments = pickle.loads(call)
             return function(*arguments)
 
@@ -187,12 +198,11 @@ def _held_back():
 
 def _begin(alive, reports, places):
     """Make this process a worker: deaf to Ctrl-C, with a GPU of its own where there are, and gone with its parent."""
-    global report
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
-    report = lambda *message: reports.put(message)  # noqa: E731
+    tell_by(reports.put)
     gpu = places.get()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

@@ -57,7 +57,7 @@ def draw_marks(axes, arms, key, name, number):
 
 
 def draw_rates(record, planned):
-    """Final training and test accuracy against the learning rate, every run one mark."""
+    """Final training and test accuracy against the learning rate, every arm one mark, the mean over its seeds."""
     every = searches.arms(record)
     winners = [(name, searches.best(every, which)) for which, name in SEARCHES.items()]
     title = ", ".join(f"{name} {searches.rate(arm['lr'])} {arm['train']:.1%}" for name, arm in winners if arm)

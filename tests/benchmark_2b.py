@@ -75,7 +75,7 @@ def arithmetic():
 def good_at_bfloat16():
     import torch
 
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 CONTENDERS = {

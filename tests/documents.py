@@ -16,7 +16,6 @@ may still compare any of these that is a number by itself.
 import re
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 INTEGER_POWER = r"\^(?:\{[-−]?\d+\}|\d)"
 NUMBER = (
@@ -79,11 +78,6 @@ class Document:
             number = self.numbers[start, end] = Number(match)
             claims = re.search(r"[.%^eE]", match[0]) or countable[start]
             number.seen = bool(claims) and shown[start] != "\0"
-
-    @classmethod
-    def read(cls, path):
-        """Read the document at `path`."""
-        return cls(Path(path).read_text(encoding="utf-8"), Path(path).name)
 
     def says(self, snippet, *values):
         """Find `snippet`, with {} in place of each number, exactly once and compare its numbers with `values`."""

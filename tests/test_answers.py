@@ -231,6 +231,8 @@ def check_2b(page):
     page.says(
         "ends at {}, and between {} and {} over the last ten epochs; {} of", adam_test, *last_ten(adam), adam_train
     )
+    page.says("batches of {}, a constant rate,", ex2b_adam.BATCH_SIZE)
+    page.says("SGD has momentum {}.", ex2b_adam.MOMENTUM)
     page.says("that is finished, {} of {};", len(RUNS), len(ex2b_adam.ARMS))
     page.table(
         "run", [[*words, *map(percent, finals(run)), tuple(map(percent, last_ten(run)))] for words, run in runs_of_2b()]

@@ -3,9 +3,9 @@
 import io
 import json
 import math
+import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -170,11 +170,10 @@ def test_diverged_arms_are_drawn_and_tabled(quick, diverged):
         plots.save(made, io.BytesIO())
 
 
-def test_usage_and_help_answer_at_once(root):
-    began = time.monotonic()
+def test_usage_and_help_answer_without_torch(root, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch is not needed here')")
     for arguments, code in ((["--help"], 0), (["--epochs", "0"], 2)):
-        assert run(root, *arguments).returncode == code
-    assert time.monotonic() - began < 4  # torch alone takes longer than that to import twice on a busy machine
+        assert run(root, *arguments, env=os.environ | {"PYTHONPATH": str(tmp_path)}).returncode == code
 
 
 # The committed results.

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import ex2b_adam
-from common import data, models, plots, runs, searches, train, workers
+from common import data, machine, models, plots, runs, searches, train, workers
 from common.batches import Batches
 from figures import ex2b
 
@@ -35,7 +35,7 @@ def formula(unit, width):
     return eval(text.replace("^", "**").replace(" w", "*w"), {"w": width})
 
 
-@pytest.mark.parametrize("width", [1, 8, 32])
+@pytest.mark.parametrize("width", [1, 3, 8, 32])
 def test_counts_are_those_of_the_docstring(width):
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -357,7 +357,9 @@ def test_figures_of_any_part_of_the_runs(entries):
         if failed and name == "ex2b_rates.png":
             assert any("name no winner" in text for text in texts)
     assert names[:2] == ["ex2b_accuracy.png", "ex2b_rates.png"]
-    assert len(names) == (6 if len(entries) == 15 else len(names))
+    assert [name for name in names if "epochs" in name] == [
+        f"ex2b_epochs_{which}.png" for which in ex2b.SEARCHES if any(which in entry["searches"] for entry in entries)
+    ]
     assert ("ex2b_random_against_grid.png" in names) == (len(entries) == 15)  # not from a part of the range
     lines = ex2b.table(record).splitlines()[len(entries) + 1 :]
     assert sum("no run yet" in line for line in lines) == 3 - len(
@@ -480,7 +482,7 @@ def test_a_partial_record_goes_on_with_what_is_missing(quick, tmp_path):
     ],
 )
 def test_runs_of_other_settings_are_never_mixed(quick, tmp_path, flags, change, said):
-    if "cannot" in said and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if "cannot" in said and machine.offers(torch.device("cpu"))["bfloat16"]:
         pytest.skip("this processor has bfloat16")
     whole = json.loads((quick / "out" / "ex2b.json").read_text())
     runs.write_record(

@@ -3,7 +3,6 @@ goes on, and the final record equals the uninterrupted one."""
 
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from shipped import SCRIPTS, Experiment, ended
 from test_runs import DAMAGES
 
+resource = pytest.importorskip("resource", reason="limits as Unix has them")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and signals as Linux has them"),
@@ -49,7 +49,10 @@ def test_twenty_kills_at_random_moments(whole, experiment):
             process.communicate(timeout=20)  # until no worker holds the other end of its pipes
             kills += 1
             part = experiment.record()
-            assert part is None or all(run in expected["runs"] for run in part.get("runs", ())), f"seed {seed}"
+            if experiment.exercise == "2a":  # it writes its record at the end
+                assert part in (None, expected), f"seed {seed}"
+            else:
+                assert part is None or all(run in expected["runs"] for run in part["runs"]), f"seed {seed}"
     assert experiment.run()[0] == 0 and experiment.record() == expected, f"seed {seed}"
     assert experiment.leftovers() == []
 

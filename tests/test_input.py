@@ -68,6 +68,12 @@ def record_of_real_data(folder, exercise):
     runs.write_record(folder / "out" / f"ex{exercise}.json", {"schema": runs.SCHEMA, "data": name, "settings": {}})
 
 
+def record_of_other_epochs(folder, exercise):
+    path = folder / "out" / f"ex{exercise}.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"settings": {"epochs": 7}, "arms": [{}], "runs": [{}]}))
+
+
 def record_without(part):
     def prepare(folder, exercise):
         path = folder / "out" / f"ex{exercise}.json"
@@ -116,6 +122,7 @@ REFUSED = [  # flags, what is prepared, what is said; for both scripts
     (["--quick"], record_of_schema(runs.SCHEMA + 1), f"has schema {runs.SCHEMA + 1}"),
     (["--quick"], record_of_schema(runs.SCHEMA - 1), f"has schema {runs.SCHEMA - 1}"),
     (["--quick"], record_of_real_data, "is a record of real data"),
+    (["--quick"], record_of_other_epochs, "holds other runs (epochs 7, now 2;"),
     (["--plot-only"], record_of_schema(runs.SCHEMA - 1), f"has schema {runs.SCHEMA - 1}"),
     (["--plot-only"], record_without("settings"), "has no settings"),
     (["--plot-only"], record_without("data"), "has no data"),

@@ -1,11 +1,15 @@
 """What a machine offers: threads of a processor, or its GPUs, shared out as the environment allows."""
 
 import os
+import sys
+from functools import partial
 
 import pytest
 import torch
 
-from common import machine
+import ex2a_vanishing
+import ex2b_adam
+from common import data, machine
 
 
 def test_a_processor_takes_one_run_a_core():
@@ -16,7 +20,12 @@ def test_a_processor_takes_one_run_a_core():
 
 @pytest.mark.parametrize(
     "name, visible, gpus, jobs",
-    [("cuda", None, ["0", "1", "2"], 3), ("cuda", "4,GPU-7", ["4", "GPU-7"], 2), ("cuda:1", None, [], 1)],
+    [
+        ("cuda", None, ["0", "1", "2"], 3),
+        ("cuda", "4,GPU-7,5", ["4", "GPU-7", "5"], 3),
+        ("cuda", "0,2,1,-1,7", ["0", "2", "1"], 3),  # CUDA sees none from the first on that is no GPU
+        ("cuda:1", None, [], 1),
+    ],
 )
 def test_every_gpu_takes_one_run_and_a_named_one_takes_them_all(monkeypatch, name, visible, gpus, jobs):
     """GPUs are counted where the environment names none; the workers see one each."""
@@ -32,6 +41,31 @@ def test_the_record_says_what_a_result_depends_on():
     versions, here = machine.describe(torch.device("cpu"))
     assert torch.__version__.startswith(versions["torch"].split("+")[0])
     assert tuple(here) == machine.MACHINE and here["device"] == "cpu" and here["threads"] == torch.get_num_threads()
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        partial(ex2a_vanishing.carry_out, "all", ex2a_vanishing.RUNS[0][1], shared={"data": "stand-in"}),
+        partial(ex2a_vanishing.by_depth, "stand-in"),
+        partial(ex2b_adam.train, ex2b_adam.ARMS[0], 0, shared={"data": "stand-in"}),
+    ],
+)
+def test_a_device_that_is_full_is_one_line(monkeypatch, train):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(data, "again", full)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    script = ex2b_adam if train.func is ex2b_adam.train else ex2a_vanishing
+    with pytest.raises(OSError, match=f"out of memory on cpu with batches of {script.BATCH_SIZE}"):
+        train(settings=script.Settings(quick=True))
+
+
+def test_a_package_that_is_missing_is_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(OSError, match="torch is not installed. pip install -r requirements.txt"):
+        machine.describe(torch.device("cpu"))
 
 
 def test_auto_is_cuda_where_it_works(monkeypatch):

@@ -16,7 +16,7 @@ def saved(tmp_path):
     model = models.mlp((5,), "relu", [("default", 0)], features=16)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     settings = {"lr": 0.1, "arms": ["a"]}
-    run = runs.Run(tmp_path, "run", settings)
+    run = runs.Run(tmp_path, "run", settings, where="there")
     run.restore(model, optimizer)
     run.append({"train_loss": [1.5]}, model, optimizer)
     return tmp_path, settings, run.path
@@ -30,6 +30,17 @@ def test_a_run_is_found_again_by_its_settings_alone(saved):
     assert path.exists()
 
 
+def test_a_run_knows_where_its_last_epoch_was_trained(saved):
+    folder, settings, path = saved
+    run = runs.Run(folder, "run", settings, where="here")
+    assert run.where == "there"
+    model = models.mlp((5,), "relu", [("default", 0)], features=16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run.restore(model, optimizer)
+    run.append({"train_loss": [1.4]}, model, optimizer)
+    assert run.where == "here" and runs.Run(folder, "run", settings, where="elsewhere").where == "here"
+
+
 def truncate(content):
     return content[: len(content) // 2]
 
@@ -40,7 +51,13 @@ def flip_a_weight(content):
     return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
 
 
-DAMAGES = truncate, flip_a_weight, lambda content: b"", lambda content: b"something else"
+def flip_a_name(content):
+    """One bit of a file's name in the archive's directory, which is no valid UTF-8 any more."""
+    at = content.rindex(b"PK\1\2") + 46
+    return content[:at] + bytes([content[at] ^ 128]) + content[at + 1 :]
+
+
+DAMAGES = truncate, flip_a_weight, flip_a_name, lambda content: b"", lambda content: b"something else"
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -123,6 +140,28 @@ def test_one_process_at_a_time(tmp_path):
                 pass
         with runs.lock(tmp_path, "another"):
             pass
-    (tmp_path / ".ex-run.pt.123").write_bytes(b"of a process that was killed while it wrote")
-    with runs.lock(tmp_path, "ex"):
-        assert not (tmp_path / ".ex-run.pt.123").exists()
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_of_another_exercise(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    left, others = (tmp_path / ".ex-run.pt.1.2", out / ".ex.json.1.2"), (tmp_path / ".a-run.pt.1.2", out / "ex.json")
+    for path in (*left, *others):
+        path.write_bytes(b"half")
+    with runs.lock(tmp_path, "ex", out):
+        assert not any(path.exists() for path in left) and all(path.exists() for path in others)
+
+
+def test_a_folder_that_cannot_be_locked_is_one_line(tmp_path):
+    (tmp_path / "ex.lock").mkdir()
+    with pytest.raises(OSError, match="cannot write into .*Give another --runs"):
+        with runs.lock(tmp_path, "ex"):
+            pass
+
+
+def test_a_record_of_other_settings_is_kept(tmp_path):
+    record = {"data": "CIFAR-10", "settings": {"epochs": 2, "seeds": 1}}
+    runs.check_same("record", record, {"data": "CIFAR-10", "epochs": 2})
+    for other, said in (({"epochs": 3}, "epochs 2, now 3"), ({"data": "stand-in"}, "data CIFAR-10, now stand-in")):
+        with pytest.raises(OSError, match=said):
+            runs.check_same("record", record, other)

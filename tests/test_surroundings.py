@@ -72,6 +72,19 @@ def test_training_in_odd_surroundings_gives_the_same_record_in_plain_lines(whole
 
 @pytest.mark.slow
 @BOTH
+def test_training_that_can_say_nothing_more_is_no_success(whole, tmp_path, exercise):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = Experiment(exercise, tmp_path).start(stderr=writer)
+    os.close(writer)
+    process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert Experiment(exercise, tmp_path).run()[0] == 0
+    assert Experiment(exercise, tmp_path).record() == whole(exercise).record()
+
+
+@pytest.mark.slow
+@BOTH
 def test_control_c_while_drawing_leaves_every_figure_whole(whole, tmp_path, exercise):
     shutil.copytree(whole(exercise).folder / "out", tmp_path / "out")
     new = pictures(tmp_path / "out")
@@ -102,7 +115,7 @@ def main(settings):
     Dying()
     time.sleep(60)
 
-command.run(main, None)
+command.run(main, command.Options())
 """
 
 
