@@ -115,6 +115,7 @@ def draw_random_against_grid(record, planned):
             right.axvline(searches.best(every, which)["train"], color=plots.COLOURS[number], linestyle="--", label=name)
     right.set(xlabel="best final training accuracy", ylabel="share of draws that stay below", ylim=(0, 1))
     right.set_xlim(left=accuracy[np.searchsorted(below, 0.01)] - 0.01)
+    right.locator_params(axis="x", nbins=5)
     right.xaxis.set_major_formatter(plots.PercentFormatter(1.0))
     right.yaxis.set_major_formatter(plots.PercentFormatter(1.0, decimals=0))
     right.legend(loc="upper left", fontsize=8)

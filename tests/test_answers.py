@@ -256,8 +256,22 @@ def check_2b(page):
     )
     page.says("In the test {} ends one percentage", 0.01)
     page.says("at five rates: the default {} is best in training and in the test, {} slowest", 1e-3, 1e-5)
-    page.says("Adam is best at {}, SGD at {}, with little between {} and {}]", 1e-3, 0.1, 0.01, 1)
+    page.says("Adam is best at {} in training, SGD at {}, with little between {} and {}]", 1e-3, 0.1, 0.01, 1)
+    drawn = [run for run in RUNS if "random" in run["searches"]]
+    best, every = max(drawn, key=finals), searches.arms({"runs": RUNS})
+    page.says("runs are finished, {} of {}.", len(drawn), len(ex2b_adam.RANDOM_K))
     page.says("before any run: {}, {}, {}, {} and {}.", *(10**-k for k in ex2b_adam.RANDOM_K))
+    page.says("so far is {}, with {} in training and {} in the test; the grid's", best["lr"], *finals(best))
+    page.says("the default, has {} and {}.", adam_train, adam_test)
+    page.says("the grid is ahead by {} percentage points", percent(adam_train - finals(best)[0]))
+    page.says("random rates: {} is best with {} in training and {} in the test]", best["lr"], *finals(best))
+    accuracy, probability = searches.best_of_random([arm for arm in every if arm["optimizer"] == "adam"])
+    grid, wins, expected = searches.random_against_grid(every)
+    page.says("take the {} measured rates of Adam", sum(arm["optimizer"] == "adam" for arm in every))
+    page.says("that is {} in training on average, {} percentage points below", expected, percent(grid - expected))
+    page.says("less than one point below it in {} of draws", probability[accuracy > grid - 0.01].sum())
+    page.says("random search wins in {} of draws", wins)
+    page.says("draws: on average {}, the grid's best {}]", expected, grid)
     from_grid, from_random, nearer = distances()
     page.says("five is {} away on average and the nearest of five random ones {},", from_grid, from_random)
     page.says("nearer one in {} of draws", nearer)
@@ -382,6 +396,8 @@ def check_ex2b(text):
     page = Document(text, "ex2b_adam.py")
     page.says("its default, {} in training and {} in the test", *finals(trained("adam", 1e-3)))
     page.says("five is {}, {} and {};", 0.1, *finals(trained("sgd", 0.1)))
+    best = max((run for run in RUNS if "random" in run["searches"]), key=finals)
+    page.says("the best is {}, {} and {}.", best["lr"], *finals(best))
     page.says("at its default {}; SGD with momentum {} at", 1e-3, ex2b_adam.MOMENTUM)
     page.says("{} runs of {} epochs on", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs)
     assert page.unchecked() == []
@@ -523,6 +539,10 @@ def test_what_the_runs_of_2b_show():
     margin = finals(adam)[1] - finals(sgd[0.1])[1]
     assert 0 < margin < min(np.ptp(last_ten(adam)), np.ptp(last_ten(sgd[0.1])))
     assert abs(finals(adam)[1] - finals(sgd[0.01])[1]) < margin  # closer still
+    drawn = [run for run in RUNS if "random" in run["searches"]]
+    best = max(drawn, key=finals)
+    assert finals(best)[0] < finals(adam)[0] and overlap(last_ten(best), last_ten(adam))
+    assert searches.best(searches.arms({"runs": RUNS}), "random")["lr"] == best["lr"]
     assert grid[0.00001]["train_loss"][-1] < min(grid[0.00001]["train_loss"][:-5])  # too slow: still falling
     assert (HALF["optimizer"], HALF["lr"], HALF["seed"], HALF["precision"]) == ("adam", 1e-3, 0, "bfloat16")
 
