@@ -160,9 +160,10 @@ def _verified(root, checksums):
 
 
 def _watched(download, folders, seconds):
-    """Call download(), which has no limit of its own; TimeoutError once no file has grown for that many seconds.
+    """Call download(), which has no limit of its own; TimeoutError once no file has grown for so many seconds.
 
-    A limit for each network wait would not do: a name may have many addresses, and the name server a wait of its own.
+    Noticed after twice that time at most. A limit for each network wait would not do: a name may have many addresses,
+    and the name server a wait of its own.
     """
     errors, size = [], -1
 

@@ -13,6 +13,12 @@ SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
 UNTHREADED = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}  # their choice
 
 
+def without(package, folder):
+    """An environment whose scripts cannot import `package`: a module of that name in `folder` comes first."""
+    (folder / f"{package}.py").write_text(f"raise ImportError('{package} is not here')")
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
 def ended(process, within=600):
     """Wait so many seconds for a script; return its exit code and stderr, which has no traceback."""
     _, said = process.communicate(timeout=within)

@@ -258,8 +258,7 @@ def check_2b(page):
     page.says("In the test {} ends one percentage", 0.01)
     page.says("at five rates: the default {} is best in training and in the test, {} slowest", 1e-3, 1e-5)
     page.says("Adam is best at {} in training, SGD at {}, with little between {} and {}]", 1e-3, 0.1, 0.01, 1)
-    drawn = [run for run in RUNS if "random" in run["searches"]]
-    best, every = max(drawn, key=finals), searches.arms({"runs": RUNS})
+    best, every = best_drawn(), searches.arms({"runs": RUNS})
     page.says("before any run: {}, {}, {}, {} and {}.", *(10**-k for k in ex2b_adam.RANDOM_K))
     page.says("best of them is {}, with {} in training and {} in the test; the grid's", best["lr"], *finals(best))
     page.says("the default, has {} and {}.", adam_train, adam_test)
@@ -285,6 +284,11 @@ def check_2b(page):
 def finals(run):
     """Training and test accuracy at the end."""
     return run["final_train_accuracy"], run["test_accuracy"][-1]
+
+
+def best_drawn():
+    """The run with the best training accuracy of those at random rates."""
+    return max((run for run in RUNS if "random" in run["searches"]), key=finals)
 
 
 def runs_of_2b():
@@ -396,7 +400,7 @@ def check_ex2b(text):
     page = Document(text, "ex2b_adam.py")
     page.says("its default, {} in training and {} in the test", *finals(trained("adam", 1e-3)))
     page.says("five is {}, {} and {};", 0.1, *finals(trained("sgd", 0.1)))
-    best = max((run for run in RUNS if "random" in run["searches"]), key=finals)
+    best = best_drawn()
     page.says("the best is {}, {} and {}.", best["lr"], *finals(best))
     page.says("at its default {}; SGD with momentum {} at", 1e-3, ex2b_adam.MOMENTUM)
     page.says("{} runs of {} epochs on", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs)
@@ -539,8 +543,7 @@ def test_what_the_runs_of_2b_show():
     margin = finals(adam)[1] - finals(sgd[0.1])[1]
     assert 0 < margin < min(np.ptp(last_ten(adam)), np.ptp(last_ten(sgd[0.1])))
     assert abs(finals(adam)[1] - finals(sgd[0.01])[1]) < margin  # closer still
-    drawn = [run for run in RUNS if "random" in run["searches"]]
-    best = max(drawn, key=finals)
+    best = best_drawn()
     assert finals(best)[0] < finals(adam)[0] and overlap(last_ten(best), last_ten(adam))
     assert searches.best(searches.arms({"runs": RUNS}), "random")["lr"] == best["lr"]
     assert grid[0.00001]["train_loss"][-1] < min(grid[0.00001]["train_loss"][:-5])  # too slow: still falling

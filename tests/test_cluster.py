@@ -1,6 +1,5 @@
 """Exercise 2b on a Dask cluster: a real scheduler and real workers on the loopback address, ended at bad moments."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -8,7 +7,7 @@ import sys
 import time
 
 import pytest
-from shipped import ROOT, SCRIPTS, Cluster, Experiment, ended
+from shipped import ROOT, SCRIPTS, Cluster, Experiment, ended, without
 
 from common import workers
 
@@ -143,9 +142,8 @@ def test_an_unreachable_scheduler_is_one_line_within_15_seconds(tmp_path):
 
 
 def test_without_dask_it_says_what_to_install(tmp_path):
-    (tmp_path / "distributed.py").write_text("raise ImportError")
     command = [sys.executable, str(ROOT / SCRIPTS["2b"]), "--quick", "--scheduler", "tcp://127.0.0.1:1"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    done = subprocess.run(command, capture_output=True, text=True, env=without("distributed", tmp_path))
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pip install distributed" in done.stderr
 
 

@@ -3,12 +3,12 @@
 import io
 import json
 import math
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from shipped import without
 
 import ex2a_vanishing as script
 from common import data, plots, runs, train
@@ -171,9 +171,8 @@ def test_diverged_arms_are_drawn_and_tabled(quick, diverged):
 
 
 def test_usage_and_help_answer_without_torch(root, tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('torch is not needed here')")
     for arguments, code in ((["--help"], 0), (["--epochs", "0"], 2)):
-        assert run(root, *arguments, env=os.environ | {"PYTHONPATH": str(tmp_path)}).returncode == code
+        assert run(root, *arguments, env=without("torch", tmp_path)).returncode == code
 
 
 # The committed results.

@@ -44,22 +44,21 @@ def test_the_record_says_what_a_result_depends_on():
 
 
 @pytest.mark.parametrize(
-    "train",
+    "script, train, arguments",
     [
-        partial(ex2a_vanishing.carry_out, "all", ex2a_vanishing.RUNS[0][1], shared={"data": "stand-in"}),
-        partial(ex2a_vanishing.by_depth, "stand-in"),
-        partial(ex2b_adam.train, ex2b_adam.ARMS[0], 0, shared={"data": "stand-in"}),
+        (ex2a_vanishing, partial(ex2a_vanishing.carry_out, shared={"data": "stand-in"}), ex2a_vanishing.RUNS[0]),
+        (ex2a_vanishing, ex2a_vanishing.by_depth, ("stand-in",)),
+        (ex2b_adam, partial(ex2b_adam.train, shared={"data": "stand-in"}), (ex2b_adam.ARMS[0], 0)),
     ],
 )
-def test_a_device_that_is_full_is_one_line(monkeypatch, train):
+def test_a_device_that_is_full_is_one_line(monkeypatch, script, train, arguments):
     def full(*_):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(data, "again", full)
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
-    script = ex2b_adam if train.func is ex2b_adam.train else ex2a_vanishing
     with pytest.raises(OSError, match=f"out of memory on cpu with batches of {script.BATCH_SIZE}"):
-        train(settings=script.Settings(quick=True))
+        train(*arguments, settings=script.Settings(quick=True))
 
 
 def test_a_package_that_is_missing_is_one_line(monkeypatch):

@@ -10,15 +10,19 @@ import torch
 from common import models, runs
 
 
+def add_an_epoch(run, loss):
+    model = models.mlp((5,), "relu", [("default", 0)], features=16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run.restore(model, optimizer)
+    run.append({"train_loss": [loss]}, model, optimizer)
+
+
 @pytest.fixture
 def saved(tmp_path):
     """The folder and the settings of a run with one finished epoch."""
-    model = models.mlp((5,), "relu", [("default", 0)], features=16)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     settings = {"lr": 0.1, "arms": ["a"]}
     run = runs.Run(tmp_path, "run", settings, where="there")
-    run.restore(model, optimizer)
-    run.append({"train_loss": [1.5]}, model, optimizer)
+    add_an_epoch(run, 1.5)
     return tmp_path, settings, run.path
 
 
@@ -34,10 +38,7 @@ def test_a_run_knows_where_its_last_epoch_was_trained(saved):
     folder, settings, path = saved
     run = runs.Run(folder, "run", settings, where="here")
     assert run.where == "there"
-    model = models.mlp((5,), "relu", [("default", 0)], features=16)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    run.restore(model, optimizer)
-    run.append({"train_loss": [1.4]}, model, optimizer)
+    add_an_epoch(run, 1.4)
     assert run.where == "here" and runs.Run(folder, "run", settings, where="elsewhere").where == "here"
 
 

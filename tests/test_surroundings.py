@@ -14,6 +14,13 @@ BOTH = pytest.mark.parametrize("exercise", SCRIPTS)
 NAME = "Figürchen mit Leerzeichen"
 
 
+def pipe_without_reader():
+    """The end of a pipe to write into; who has it closes it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
 def oddly(exercise, folder, *flags, stdout, encoding):
     """Run a script through a link, optimised, without a home or a folder for temporary files; return how it ended.
 
@@ -27,8 +34,7 @@ def oddly(exercise, folder, *flags, stdout, encoding):
     if stdout == "closed":
         command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
     with open(output, "wb") as file:
-        reader, writer = os.pipe()
-        os.close(reader)
+        writer = pipe_without_reader()
         to = writer if stdout == "reader gone" else file
         done = subprocess.run(command, cwd=folder, env=environment, stdout=to, stderr=subprocess.PIPE, timeout=300)
         os.close(writer)
@@ -73,8 +79,7 @@ def test_training_in_odd_surroundings_gives_the_same_record_in_plain_lines(whole
 @pytest.mark.slow
 @BOTH
 def test_training_that_can_say_nothing_more_is_no_success(whole, tmp_path, exercise):
-    reader, writer = os.pipe()
-    os.close(reader)
+    writer = pipe_without_reader()
     process = Experiment(exercise, tmp_path).start(stderr=writer)
     os.close(writer)
     process.communicate(timeout=120)
