@@ -1,7 +1,8 @@
 """Exercise 2b. Is Adam better than SGD, off the shelf and tuned, and does random search outperform grid search?
 
-    python ex2b_adam.py            15 runs of 50 epochs on real CIFAR-10: hours on two cores, resumable
-    python ex2b_adam.py --quick    every arm on tiny generated data, in seconds
+    python ex2b_adam.py              15 runs of 50 epochs on real CIFAR-10: hours on two cores, resumable
+    python ex2b_adam.py --seeds 3    then two more seeds of what is compared
+    python ex2b_adam.py --quick      every arm on tiny generated data, in seconds
     python ex2b_adam.py --plot-only
 
 Answer: there is no difference that one seed could show. The best of Adam's five rates by training accuracy is its
@@ -62,7 +63,7 @@ class Settings(command.Options):
     epochs: Annotated[int, command.whole(1, 10000)] = 50
     """epochs to train"""
     seeds: Annotated[int, command.whole(1, 1000)] = 1
-    """seeds of every arm: 0, 1, ..."""
+    """seeds 0, 1, ... of Adam's default and the best of each search; the other rates have one"""
     width: Annotated[int, command.whole(1, 1024)] = 32
     """channels of the CNN's first stage"""
     scheduler: Annotated[str | None, command.SCHEDULER] = None
@@ -184,21 +185,29 @@ def experiment(settings, record_path):
         runs.check_same(path, old, shared)
     entries = {(entry["optimizer"], entry["lr"], entry["seed"]): entry for entry in old["runs"]}
     seeds = max(settings.seeds, old["settings"].get("seeds", 1))
-    order = {(arm.optimizer, arm.lr, seed): (arm, seed) for seed in range(seeds) for arm in ARMS}
-    todo = [(arm, seed) for key, (arm, seed) in order.items() if seed < settings.seeds and key not in entries]
+    arms = {(arm.optimizer, arm.lr): arm for arm in ARMS}
+    order = [(*arm, seed) for arm in arms for seed in range(seeds)]
+
+    def kept():
+        return [entries[key] for key in order if key in entries]
 
     def finished(entry):
         entries[entry["optimizer"], entry["lr"], entry["seed"]] = entry
-        kept = [entries[key] for key in order if key in entries]
         record = {"schema": runs.SCHEMA, "exercise": "2b", "data": what, "settings": {"seeds": seeds, **shared}}
         del record["settings"]["data"]
         record |= {"versions": entry["versions"], "machine": {key: entry[key] for key in machine.MACHINE}}
-        runs.write_record(path, record | {"seconds": sum(entry["seconds"] for entry in kept), "runs": kept})
+        runs.write_record(path, record | {"seconds": sum(entry["seconds"] for entry in kept()), "runs": kept()})
 
-    if todo:
+    def missing():
+        wanted = searches.wanted(ARMS, kept(), settings.seeds)
+        return [(arms[optimizer, lr], seed) for optimizer, lr, seed in wanted if (optimizer, lr, seed) not in entries]
+
+    while todo := missing():  # twice where there are further seeds: the first runs tell which arms have them
         jobs, states = min(settings.jobs or offers["jobs"], len(todo)), command.beside(settings.runs, "runs")
         with runs.lock(states, "ex2b", path.parent), engine(settings, jobs, offers["gpus"]) as many:
-            print(f"Training on {what}: {lengths['train_images']} images, {many.name}", file=sys.stderr)
+            later = ", then further seeds of what is compared" if settings.seeds > 1 and todo[0][1] == 0 else ""
+            runs_of = f"{len(todo)} run{'s' * (len(todo) > 1)}{later}"
+            print(f"Training on {what}: {lengths['train_images']} images, {many.name}, {runs_of}", file=sys.stderr)
             each = partial(train, settings=settings, shared=shared)
             progress = command.Progress(len(todo) * settings.epochs)
             workers.sweep(many, each, todo, settings.epochs, progress.step, finished)

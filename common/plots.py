@@ -40,11 +40,15 @@ def figure(title, panels=1, height=3.4, note=None, sharey=True):
     return made, list(axes)
 
 
-def caption(record):
-    """Say what every figure of a record shows: its data and its seeds."""
-    data = "GENERATED DATA (stand-in)" if record["data"] == "stand-in" else record["data"]
-    seeds = record["settings"]["seeds"]
-    return f"{data}; line: mean of {seeds} seeds, band: smallest to largest" if seeds > 1 else f"{data}, one seed"
+def source(record):
+    """Say what data a figure is of."""
+    return "GENERATED DATA (stand-in)" if record["data"] == "stand-in" else record["data"]
+
+
+def band(*seeds):
+    """Say what curve() draws of so many seeds; several numbers where the curves differ in it."""
+    number = " or ".join(map(str, sorted({*seeds})))
+    return f"line: mean of {number} seeds, band: smallest to largest" if {*seeds} - {1} else "one seed"
 
 
 def draw(title, panels, finish, note, sharey=True, marker=""):

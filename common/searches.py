@@ -9,22 +9,24 @@ def rate(lr):
     return f"{float(digits):g}e{int(power)}"
 
 
-def mean(values):
-    return sum(values) / len(values)
+def arms(runs):
+    """One dict per arm of these runs: "status" [seed], "final" accuracies [seed] and "curves" [epoch][seed].
 
-
-def arms(record):
-    """One dict per arm: "train", "test" (final accuracy, mean over seeds), "status", "ok", "curves" [epoch][seed]."""
+    The searches compare one seed, the first: "ok" and "train", its final training accuracy.
+    """
     groups = {}
-    for run in record["runs"]:
+    for run in runs:
         groups.setdefault((run["optimizer"], run["lr"]), []).append(run)
     return [
         {
             **{key: same[0][key] for key in ("optimizer", "lr", "searches")},
             "status": [run["status"] for run in same],
-            "ok": all(run["status"] == "ok" for run in same),
-            "train": mean([run["final_train_accuracy"] for run in same]),
-            "test": mean([run["test_accuracy"][-1] for run in same]),
+            "ok": same[0]["status"] == "ok",
+            "train": same[0]["final_train_accuracy"],
+            "final": {
+                "train": [run["final_train_accuracy"] for run in same],
+                "test": [run["test_accuracy"][-1] for run in same],
+            },
             "curves": {key: list(zip(*(run[f"{key}_accuracy"] for run in same))) for key in ("test", "train")},
         }
         for same in groups.values()
@@ -44,6 +46,23 @@ def ranked(arms):
 def best(arms, search):
     """Return the arm that a search names, or None where every one failed or none is there."""
     return next((arm for arm in ranked(of(arms, search)) if arm["ok"]), None)
+
+
+def compared(arms):
+    """Return the arms that are compared and so deserve further seeds: the default and the best of each search."""
+    found = [best(arms, search) for search in ("default", "sgd", "grid", "random")]
+    return [arm for number, arm in enumerate(found) if arm and arm not in found[:number]]
+
+
+def wanted(planned, runs, seeds):
+    """List (optimizer, learning rate, seed) of all runs that there shall be, as far as those done tell.
+
+    First seed 0 of every `planned` arm; when these are done, seeds 1, 2, ... of those that are compared.
+    """
+    first = [(arm.optimizer, arm.lr, 0) for arm in planned]
+    if not {(run["optimizer"], run["lr"], run["seed"]) for run in runs}.issuperset(first):
+        return first
+    return first + [(arm["optimizer"], arm["lr"], seed) for arm in compared(arms(runs)) for seed in range(1, seeds)]
 
 
 def best_of_random(adam, draws=5, n=40000):

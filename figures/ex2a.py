@@ -58,7 +58,7 @@ def norms(arm):
 
 def figures(record):
     """Yield (file name, Figure) of every figure of exercise 2a."""
-    note = plots.caption(record)
+    note = f"{plots.source(record)}; {plots.band(record['settings']['seeds'])}"
     for activation, name in NAMES.items():
         arms = pick(record, activation)
         title = f"{name}: {final(arms[0])} with one hidden layer, {final(arms[-1])} with {len(arms[-1]['hidden'])}"

@@ -258,7 +258,7 @@ def check_2b(page):
     page.says("In the test {} ends one percentage", 0.01)
     page.says("at five rates: the default {} is best in training and in the test, {} slowest", 1e-3, 1e-5)
     page.says("Adam is best at {} in training, SGD at {}, with little between {} and {}]", 1e-3, 0.1, 0.01, 1)
-    best, every = best_drawn(), searches.arms({"runs": RUNS})
+    best, every = best_drawn(), searches.arms(RUNS)
     page.says("before any run: {}, {}, {}, {} and {}.", *(10**-k for k in ex2b_adam.RANDOM_K))
     page.says("best of them is {}, with {} in training and {} in the test; the grid's", best["lr"], *finals(best))
     page.says("the default, has {} and {}.", adam_train, adam_test)
@@ -545,7 +545,7 @@ def test_what_the_runs_of_2b_show():
     assert abs(finals(adam)[1] - finals(sgd[0.01])[1]) < margin  # closer still
     best = best_drawn()
     assert finals(best)[0] < finals(adam)[0] and overlap(last_ten(best), last_ten(adam))
-    assert searches.best(searches.arms({"runs": RUNS}), "random")["lr"] == best["lr"]
+    assert searches.best(searches.arms(RUNS), "random")["lr"] == best["lr"]
     assert grid[0.00001]["train_loss"][-1] < min(grid[0.00001]["train_loss"][:-5])  # too slow: still falling
     assert (HALF["optimizer"], HALF["lr"], HALF["seed"], HALF["precision"]) == ("adam", 1e-3, 0, "bfloat16")
 
