@@ -1,6 +1,7 @@
 """README.md and figures/README.md say what the records say: every number, and every claim of an order."""
 
 import io
+import math
 import re
 from functools import partial
 from importlib.metadata import version
@@ -18,7 +19,9 @@ from theory import walks
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = runs.read_record(ROOT / "figures/ex2a.json")
-RUNS = runs.read_record(ROOT / "figures/ex2b.json")["runs"]
+SEARCHED = runs.read_record(ROOT / "figures/ex2b.json")
+RUNS = SEARCHED["runs"]
+FIRST = [run for run in RUNS if run["seed"] == 0]  # what the searches see
 BENCH = runs.read_record(ROOT / "figures/benchmark.json")
 (HALF,) = runs.read_record(ROOT / "figures/bfloat16/ex2b.json")["runs"]
 DEEP = [50, 30, 30, 30]
@@ -228,25 +231,36 @@ def last_ten(run):
 def check_2b(page):
     adam, sgd = trained("adam", 1e-3), trained("sgd", 0.1)
     (adam_train, adam_test), (sgd_train, sgd_test) = finals(adam), finals(sgd)
+    (adam_trains, adam_tests), (sgd_trains, sgd_tests) = over_seeds("adam", 1e-3), over_seeds("sgd", 0.1)
     page.says(
-        "ends at {}, and between {} and {} over the last ten epochs; {} of", adam_test, *last_ten(adam), adam_train
+        "seed 0 it ends at {}, and between {} and {} over the last ten epochs; {} of",
+        *(adam_test, *last_ten(adam), adam_train),
     )
+    page.says("end at {} ± {} in the test and {} ± {} in", *mean_and_spread(adam_tests), *mean_and_spread(adam_trains))
     page.says("batches of {}, a constant rate,", ex2b_adam.BATCH_SIZE)
     page.says("SGD has momentum {}.", ex2b_adam.MOMENTUM)
     page.says("The table has all {} runs", len(RUNS))
-    assert len(RUNS) == len(ex2b_adam.ARMS)
+    page.says("Adam's default and SGD at {}, the best of their five", sgd["lr"])
     page.table(
         "run", [[*words, *map(percent, finals(run)), tuple(map(percent, last_ten(run)))] for words, run in runs_of_2b()]
     )
-    page.says("over {} epochs of CIFAR-10: Adam by default ends at {}, SGD", len(adam["test_accuracy"]), adam_test)
-    page.says("SGD with rate {} at {}]", sgd["lr"], sgd_test)
-    page.says("for SGD {}: {} and {} in training, {} and {} in the", 0.1, adam_train, sgd_train, adam_test, sgd_test)
-    page.says("Those {} percentage points", percent(adam_test - sgd_test))
-    page.says("SGD at {} comes closer still, with {}", 0.01, finals(trained("sgd", 0.01))[1])
+    epochs, means = len(adam["test_accuracy"]), (np.mean(adam_tests), np.mean(sgd_tests))
+    page.says("over {} epochs of CIFAR-10: Adam by default ends at {}, SGD", epochs, means[0])
+    page.says("SGD with rate {} at {}, means of", sgd["lr"], means[1])
+    page.says("that is the default, for SGD {}.", 0.1)
+    page.says("Adam ends at {} ± {} in training", *mean_and_spread(adam_trains))
+    page.says("in training and {} ± {} in the test, SGD", *mean_and_spread(adam_tests))
+    page.says("SGD at {} ± {} and {} ± {}", *mean_and_spread(sgd_trains), *mean_and_spread(sgd_tests))
+    page.says("test, by {} percentage points on average, each", percent(means[0] - means[1]))
+    page.says("one way or the other, in {} of cases", 2 / math.comb(6, 3))
+    late = [late_average(*which) for which in (("adam", 1e-3), ("sgd", 0.1))]
+    page.says("Adam's seeds are at {} in the test and SGD's at {},", *map(np.mean, late))
+    page.says("SGD at {} has one seed, and ends at {}", 0.01, finals(trained("sgd", 0.01))[1])
     page.says("five rates: the best, {}, ends at {} in training and {} in the test]", 0.1, sgd_train, sgd_test)
     page.says("the default {} is the best with {} in training", 1e-3, adam_train)
     others = [finals(trained("adam", lr))[0] for lr in (0.01, 0.0001, 0.1, 0.00001)]
-    page.says("Next comes {} with {}, then {} with {}, and", 0.01, others[0], 0.0001, others[1])
+    page.says("Next comes {} with {}, less than", 0.01, others[0])
+    page.says("three seeds, then {} with {}, and", 0.0001, others[1])
     page.says(
         "{}, which learns in spite of its size, with {}; {} is too slow for {} epochs, with {}.",
         0.1,
@@ -263,6 +277,8 @@ def check_2b(page):
     page.says("best of them is {}, with {} in training and {} in the test; the grid's", best["lr"], *finals(best))
     page.says("the default, has {} and {}.", adam_train, adam_test)
     page.says("the grid is ahead by {} percentage points", percent(adam_train - finals(best)[0]))
+    page.says("own seeds are {} percentage points apart in training", percent(np.ptp(adam_trains)))
+    page.says("one seed of {} the two", best["lr"])
     page.says("random rates: {} is best with {} in training and {} in the test]", best["lr"], *finals(best))
     accuracy, probability = searches.best_of_random([arm for arm in every if arm["optimizer"] == "adam"])
     grid, wins, expected = searches.random_against_grid(every)
@@ -278,7 +294,8 @@ def check_2b(page):
     page.says("is {} times as fast there", speed["this repository"] / speed["this repository, bfloat16"])
     page.says("it ends at {} in the test and {} in training", half[-1], HALF["final_train_accuracy"])
     page.says("it is between {} and {} in the test, a range", *last_ten(HALF))
-    page.says("average {} percentage points below", percent(np.mean(adam["test_accuracy"][-10:]) - np.mean(half[-10:])))
+    page.says("and {} on average, where the three seeds in", np.mean(half[-10:]))
+    page.says("float32 are at {} to {}.", min(late[0]), max(late[0]))
 
 
 def finals(run):
@@ -286,16 +303,32 @@ def finals(run):
     return run["final_train_accuracy"], run["test_accuracy"][-1]
 
 
+def over_seeds(optimizer, lr):
+    """Training and test accuracies at the end, [seed]."""
+    return tuple(zip(*(finals(run) for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr))))
+
+
+def late_average(optimizer, lr):
+    """Test accuracy averaged over the last ten epochs, [seed]."""
+    found = [run for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr)]
+    return [np.mean(run["test_accuracy"][-10:]) for run in found]
+
+
+def mean_and_spread(values):
+    return percent(np.mean(values)), spread(values)
+
+
 def best_drawn():
     """The run with the best training accuracy of those at random rates."""
-    return max((run for run in RUNS if "random" in run["searches"]), key=finals)
+    return max((run for run in FIRST if "random" in run["searches"]), key=finals)
 
 
 def runs_of_2b():
     """The runs of 2b with their names in the table, Adam's first, each optimizer's largest rate first."""
-    for run in sorted(RUNS, key=lambda run: (run["optimizer"], -run["lr"])):
-        found = ", ".join(run["searches"]) if run["optimizer"] == "adam" else ""
-        yield (f"{'Adam' if run['optimizer'] == 'adam' else 'SGD'} {searches.rate(run['lr'])}", found), run
+    for run in sorted(RUNS, key=lambda run: (run["optimizer"], -run["lr"], run["seed"])):
+        found = ", ".join(run["searches"]) if run["optimizer"] == "adam" and run["seed"] == 0 else ""
+        name = f"{'Adam' if run['optimizer'] == 'adam' else 'SGD'} {searches.rate(run['lr'])}"
+        yield (name + (f", seed {run['seed']}" if run["seed"] else ""), found), run
 
 
 def distances(n=2000):
@@ -327,8 +360,9 @@ def check_readme(text):
     page.says("Xavier brings it to {}; orthogonal weights with gain {}", accuracy(SCHEMES["xavier_normal"]), 6)
     page.says("centred biases to {}.", accuracy(RESCUE))
     page.says("After {} epochs the best of five rates by grid", len(trained("adam", 1e-3)["test_accuracy"]))
-    adam, sgd = (finals(trained(*which))[1] for which in (("adam", 1e-3), ("sgd", 0.1)))
-    page.says("default, with {} in the test; SGD's best of five reaches {}, within", adam, sgd)
+    adam, sgd = (np.mean(over_seeds(*which)[1]) for which in (("adam", 1e-3), ("sgd", 0.1)))
+    page.says("default, with {} in the test over three seeds; SGD's best of five reaches {}, and", adam, sgd)
+    page.says("`python ex2b_adam.py --seeds {}`", SEARCHED["settings"]["seeds"])
     points = [("1a.1", 1), ("1a.2", 4), ("1b.1", 1), ("1b.2", 2), ("1b.3", 3), ("1b.4", 1), ("1b.5", 1), ("1b.6", 2)]
     points += [("2a.1", 3), ("2a.2", 1), ("2a.3", 1), ("2a.4", 2), ("2a.5", 2), ("2b.1", 1), ("2b.2", 1)]
     points += [("2b.3", 2), ("2b.4", 2)]
@@ -398,10 +432,13 @@ def check_ex2a(text):
 
 def check_ex2b(text):
     page = Document(text, "ex2b_adam.py")
-    page.says("its default, {} in training and {} in the test", *finals(trained("adam", 1e-3)))
-    page.says("five is {}, {} and {};", 0.1, *finals(trained("sgd", 0.1)))
-    best = best_drawn()
-    page.says("the best is {}, {} and {}.", best["lr"], *finals(best))
+    pair, best = (("adam", 1e-3), ("sgd", 0.1)), best_drawn()
+    page.says("the best of SGD's five is {}.", 0.1)
+    page.says("end at {} and {} in the test; averaged", *(np.mean(over_seeds(*which)[1]) for which in pair))
+    adam, sgd = (np.mean(late_average(*which)) for which in pair)
+    page.says("SGD is ahead by {} percentage points.", percent(sgd - adam))
+    page.says("rates is {}, {} in training and {} in the test; there", best["lr"], *finals(best))
+    page.says("there the default has {} and {}.", *finals(trained("adam", 1e-3)))
     page.says("at its default {}; SGD with momentum {} at", 1e-3, ex2b_adam.MOMENTUM)
     page.says("{} runs of {} epochs on", len(ex2b_adam.ARMS), ex2b_adam.Settings().epochs)
     assert page.unchecked() == []
@@ -529,22 +566,31 @@ def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use()
 
 
 def test_what_the_runs_of_2b_show():
-    adam, grid = trained("adam", 1e-3), {run["lr"]: run for run in RUNS if "grid" in run["searches"]}
-    sgd = {run["lr"]: run for run in RUNS if run["optimizer"] == "sgd"}
+    adam, grid = trained("adam", 1e-3), {run["lr"]: run for run in FIRST if "grid" in run["searches"]}
+    sgd = {run["lr"]: run for run in FIRST if run["optimizer"] == "sgd"}
     assert set(sgd) == {1.0, 0.1, 0.01, 0.001, 0.0001} and set(grid) == {0.1, 0.01, 0.001, 0.0001, 0.00001}
     assert {run["precision"] for run in RUNS} == {"float32"} and {run["status"] for run in RUNS} == {"ok"}
-    assert {run["seed"] for run in RUNS} == {0} and all(len(run["test_accuracy"]) == 50 for run in RUNS)
+    assert len(FIRST) == len(ex2b_adam.ARMS) and all(len(run["test_accuracy"]) == 50 for run in RUNS)
+    assert {(run["optimizer"], run["lr"], run["seed"]) for run in RUNS if run not in FIRST} == {
+        (*arm, seed) for arm in (("adam", 1e-3), ("sgd", 0.1)) for seed in (1, 2)
+    }
+    (adam_trains, adam_tests), (sgd_trains, sgd_tests) = over_seeds("adam", 1e-3), over_seeds("sgd", 0.1)
+    assert overlap(adam_trains, sgd_trains) and min(adam_tests) > max(sgd_tests)
+    late, other = late_average("adam", 1e-3), late_average("sgd", 0.1)
+    assert np.mean(late) < np.mean(other) and overlap(late, other)
+    ahead = np.mean(adam_tests) - np.mean(sgd_tests)
+    assert ahead < min(np.ptp(run["test_accuracy"][-10:]) for run in RUNS if run["seed"] or run in (adam, sgd[0.1]))
+    assert min(adam_trains) > finals(grid[0.01])[0]  # less than the default has under any seed
+    assert np.mean(HALF["test_accuracy"][-10:]) < min(late) and HALF["final_train_accuracy"] < min(adam_trains)
+    assert HALF["test_accuracy"][-1] < min(adam_tests)
     assert max(grid.values(), key=finals) is adam and max(sgd.values(), key=finals) is sgd[0.1]
     for key in (0, 1):  # the order in training and in the test is the same
         assert sorted(grid, key=lambda lr: -finals(grid[lr])[key]) == [0.001, 0.01, 0.0001, 0.1, 0.00001]
     assert finals(adam)[1] - finals(grid[0.01])[1] == pytest.approx(0.01, abs=0.0005)
     assert max(finals(sgd[0.1])[0] - finals(sgd[lr])[0] for lr in (1, 0.01)) < 0.03  # little between them
     assert all(overlap(last_ten(adam), last_ten(run)) for run in (grid[0.01], sgd[0.1], HALF))
-    margin = finals(adam)[1] - finals(sgd[0.1])[1]
-    assert 0 < margin < min(np.ptp(last_ten(adam)), np.ptp(last_ten(sgd[0.1])))
-    assert abs(finals(adam)[1] - finals(sgd[0.01])[1]) < margin  # closer still
     best = best_drawn()
-    assert finals(best)[0] < finals(adam)[0] and overlap(last_ten(best), last_ten(adam))
+    assert 0 < finals(adam)[0] - finals(best)[0] < np.ptp(adam_trains) and overlap(last_ten(best), last_ten(adam))
     assert searches.best(searches.arms(RUNS), "random")["lr"] == best["lr"]
     assert grid[0.00001]["train_loss"][-1] < min(grid[0.00001]["train_loss"][:-5])  # too slow: still falling
     assert (HALF["optimizer"], HALF["lr"], HALF["seed"], HALF["precision"]) == ("adam", 1e-3, 0, "bfloat16")
