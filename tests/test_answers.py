@@ -303,15 +303,19 @@ def finals(run):
     return run["final_train_accuracy"], run["test_accuracy"][-1]
 
 
+def seeds_of(optimizer, lr):
+    """The runs of an arm, seed 0 first."""
+    return [run for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr)]
+
+
 def over_seeds(optimizer, lr):
     """Training and test accuracies at the end, [seed]."""
-    return tuple(zip(*(finals(run) for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr))))
+    return tuple(zip(*map(finals, seeds_of(optimizer, lr))))
 
 
 def late_average(optimizer, lr):
     """Test accuracy averaged over the last ten epochs, [seed]."""
-    found = [run for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr)]
-    return [np.mean(run["test_accuracy"][-10:]) for run in found]
+    return [np.mean(run["test_accuracy"][-10:]) for run in seeds_of(optimizer, lr)]
 
 
 def mean_and_spread(values):
@@ -345,8 +349,8 @@ def distances(n=2000):
     return of_grid.mean(), of_random, 1 - none_within(of_grid).mean()
 
 
-def trained(optimizer, lr, seed=0):
-    (run,) = [run for run in RUNS if (run["optimizer"], run["lr"], run["seed"]) == (optimizer, lr, seed)]
+def trained(optimizer, lr):
+    (run,) = [run for run in seeds_of(optimizer, lr) if run["seed"] == 0]
     return run
 
 
