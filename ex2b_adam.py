@@ -205,12 +205,12 @@ def experiment(settings, record_path):
     while todo := missing():  # twice where there are further seeds: the first runs tell which arms have them
         jobs, states = min(settings.jobs or offers["jobs"], len(todo)), command.beside(settings.runs, "runs")
         with runs.lock(states, "ex2b", path.parent), engine(settings, jobs, offers["gpus"]) as many:
-            later = ", then further seeds of what is compared" if settings.seeds > 1 and todo[0][1] == 0 else ""
-            runs_of = f"{len(todo)} run{'s' * (len(todo) > 1)}{later}"
+            later = len(searches.COMPARED) * (settings.seeds - 1) if todo[0][1] == 0 else 0
+            runs_of = f"{len(todo)} run{'s' * (len(todo) > 1)}" + f", then up to {later} of further seeds" * (later > 0)
             print(f"Training on {what}: {lengths['train_images']} images, {many.name}, {runs_of}", file=sys.stderr)
             each = partial(train, settings=settings, shared=shared)
             progress = command.Progress(len(todo) * settings.epochs)
-            workers.sweep(many, each, todo, settings.epochs, progress.step, finished)
+            workers.sweep(many, each, todo, settings.epochs, progress.step, finished, later=later)
     return path
 
 

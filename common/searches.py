@@ -2,6 +2,8 @@
 
 import numpy as np
 
+COMPARED = "default", "sgd", "grid", "random"  # the best arm of each of these searches
+
 
 def rate(lr):
     """Write a learning rate: 1e-3, 2.8e-4."""
@@ -50,7 +52,7 @@ def best(arms, search):
 
 def compared(arms):
     """Return the arms that are compared and so deserve further seeds: the default and the best of each search."""
-    found = [best(arms, search) for search in ("default", "sgd", "grid", "random")]
+    found = [best(arms, search) for search in COMPARED]
     return [arm for number, arm in enumerate(found) if arm and arm not in found[:number]]
 
 

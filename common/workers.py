@@ -151,12 +151,12 @@ def time_left(epochs_left, seconds, jobs):
     return max(free)
 
 
-def sweep(engine, train, todo, epochs, progress, finished, size=lambda run: 1):
+def sweep(engine, train, todo, epochs, progress, finished, size=lambda run: 1, later=0):
     """Call train(*run) in the Engine for each run of `todo`, and finished(its result) as each one is done.
 
     While it trains, a run reports (run, epochs done, seconds so far), first where it goes on and then behind every
     epoch. progress(text, epochs done since the last call) shows it, with an estimate of the rest. size(run): how many
-    networks it trains side by side, each of whose epochs counts.
+    networks it trains side by side, each of whose epochs counts. later: how many more runs the rest has, of size 1.
     """
     left, seconds, took = {run: epochs * size(run) for run in todo}, {}, []
     waiting = {engine.submit(train, *run) for run in todo}
@@ -171,7 +171,8 @@ def sweep(engine, train, todo, epochs, progress, finished, size=lambda run: 1):
             seconds[run] = now
             text = f"epochs, {len(todo) - len(waiting)}/{len(todo)} runs"
             if took:
-                text += f", about {timedelta(seconds=round(time_left(left.values(), mean(took), engine.places)))} left"
+                rest = time_left([*left.values(), *[epochs] * later], mean(took), engine.places)
+                text += f", about {timedelta(seconds=round(rest))} left"
             progress(text, new)
         for future in done:
             finished(future.result())

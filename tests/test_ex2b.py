@@ -6,14 +6,14 @@ import math
 import multiprocessing
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -420,6 +420,20 @@ def test_time_left_is_that_of_the_schedule():
     assert workers.time_left([5, 0, 0], 1.0, 3) == 5
 
 
+def test_the_time_left_counts_the_runs_that_follow():
+    reports, said = SimpleQueue(), []
+
+    def train(name):
+        for epoch in range(3):
+            reports.put(((name,), epoch, 2.0 * epoch))
+
+    with ThreadPoolExecutor(1) as executor:
+        engine = workers.Engine(executor.submit, reports, 1, "one thread")
+        workers.sweep(engine, train, [("first",)], 2, lambda text, new: said.append(text), lambda result: None, later=3)
+    ends = [text.partition("about ")[2] for text in said]  # of two epochs each, at two seconds
+    assert ends == ["", "0:00:14 left", "0:00:12 left"]
+
+
 # ---- the script as shipped ----
 
 
@@ -496,7 +510,8 @@ def test_plot_only_redraws_the_same_bytes_without_torch(quick, tmp_path):
 
 
 def test_further_seeds_train_what_is_compared_and_nothing_else(quick, tmp_path):
-    shutil.copytree(quick / "out", tmp_path / "out")
+    whole = json.loads((quick / "out" / "ex2b.json").read_text())
+    runs.write_record(tmp_path / "out" / "ex2b.json", whole | {"runs": whole["runs"][1:]})
     before = record_of(quick)["runs"]
     done = script(tmp_path, "--seeds", "2")
     assert done.returncode == 0, done.stderr
@@ -508,7 +523,8 @@ def test_further_seeds_train_what_is_compared_and_nothing_else(quick, tmp_path):
         for search in run["searches"] if run["status"] == "ok" else ():
             best[search] = max(best.get(search, run), run, key=lambda run: run["final_train_accuracy"])
     assert sorted(more) == sorted({(run["optimizer"], run["lr"], 1) for run in best.values()})
-    assert f"{len(more)} runs\n" in done.stderr and "seed 1 " in done.stdout and "2 seeds: " in done.stdout
+    assert "1 run, then up to 4 of further seeds\n" in done.stderr and f"{len(more)} runs\n" in done.stderr
+    assert "seed 1 " in done.stdout and "2 seeds: " in done.stdout
     again = script(tmp_path)  # one seed is asked for, two are there
     assert again.returncode == 0 and record_of(tmp_path) == record
 
