@@ -64,6 +64,11 @@ def percent(value):
     return 100 * value
 
 
+def mean_and_spread(values):
+    """The two numbers of "82.55 ± 0.14 %"."""
+    return percent(np.mean(values)), spread(values)
+
+
 SCHEMES = {
     entry["init"]: arm(init=entry["init"])
     for entry in RECORD["arms"]
@@ -117,13 +122,12 @@ def check_answers(text):
     shallow = [ex2a.pick(RECORD, "sigmoid", init, [50, 30, 30]) for init in ("xavier_normal", "default")]
     page.says(
         "not enough: {} ± {} instead of {},",
-        percent(accuracy(xavier)),
-        spread(xavier["test_accuracy"][-1]),
+        *mean_and_spread(xavier["test_accuracy"][-1]),
         accuracy(default),
     )
     page.says(
         "as printed, {} ± {} instead of {} ± {}.",
-        *(value for entry in shallow for value in (percent(accuracy(entry)), spread(entry["test_accuracy"][-1]))),
+        *(value for entry in shallow for value in mean_and_spread(entry["test_accuracy"][-1])),
     )
     page.says("layer 1 is {} times the default's", norms(xavier, 0)[0] / norms(default, 0)[0])
     page.says("better on both, {} on the deepest", accuracy(xavier))
@@ -134,7 +138,7 @@ def check_answers(text):
         ("kaiming_a1_fan_out", "the fan-in it is {} ± {}"),
         ("kaiming_a0", "it is {} ± {}: it does"),
     ):
-        page.says(words, percent(accuracy(SCHEMES[init])), spread(SCHEMES[init]["test_accuracy"][-1]))
+        page.says(words, *mean_and_spread(SCHEMES[init]["test_accuracy"][-1]))
     ladder = (
         "default",
         "kaiming_a1",
@@ -155,8 +159,8 @@ def check_answers(text):
         RECORD["settings"]["train_images"] - held_out,
         held_out,
     )
-    page.says("ends at {} ± {}, every seed", percent(accuracy(RESCUE)), spread(RESCUE["test_accuracy"][-1]))
-    page.says("same shape ({} ± {})", percent(accuracy(RELU)), spread(RELU["test_accuracy"][-1]))
+    page.says("ends at {} ± {}, every seed", *mean_and_spread(RESCUE["test_accuracy"][-1]))
+    page.says("same shape ({} ± {})", *mean_and_spread(RELU["test_accuracy"][-1]))
     page.table(
         "candidate",
         [
@@ -229,7 +233,7 @@ def last_ten(run):
 
 
 def check_2b(page):
-    adam, sgd = trained("adam", 1e-3), trained("sgd", 0.1)
+    adam, sgd = ADAM[0], SGD[0]
     (adam_train, adam_test), (sgd_train, sgd_test) = finals(adam), finals(sgd)
     (adam_trains, adam_tests), (sgd_trains, sgd_tests) = over_seeds(ADAM), over_seeds(SGD)
     page.says(
@@ -240,7 +244,7 @@ def check_2b(page):
     page.says("batches of {}, a constant rate,", ex2b_adam.BATCH_SIZE)
     page.says("SGD has momentum {}.", ex2b_adam.MOMENTUM)
     page.says("The table has all {} runs", len(RUNS))
-    page.says("Their best, Adam's default, Adam at {} and SGD at {}, have", best_drawn()["lr"], sgd["lr"])
+    page.says("Their best, Adam's default, Adam at {} and SGD at {}, have", DRAWN[0]["lr"], sgd["lr"])
     page.table(
         "run", [[*words, *map(percent, finals(run)), tuple(map(percent, last_ten(run)))] for words, run in runs_of_2b()]
     )
@@ -272,16 +276,16 @@ def check_2b(page):
     page.says("In the test {} ends one percentage", 0.01)
     page.says("at five rates: the default {} is best in training and in the test, {} slowest", 1e-3, 1e-5)
     page.says("Adam is best at {} in training, SGD at {}, with little between {} and {}]", 1e-3, 0.1, 0.01, 1)
-    best, every = best_drawn(), searches.arms(RUNS)
+    best, every = DRAWN[0], searches.arms(RUNS)
     page.says("before any run: {}, {}, {}, {} and {}.", *(10**-k for k in ex2b_adam.RANDOM_K))
     page.says("best of them is {}, with {} in training and {} in the test; the grid's", best["lr"], *finals(best))
     page.says("the default, has {} and {}.", adam_train, adam_test)
     page.says("the grid is ahead by {} percentage points", percent(adam_train - finals(best)[0]))
-    best_trains, best_tests = over_seeds(seeds_of("adam", best["lr"]))
+    best_trains, best_tests = over_seeds(DRAWN)
     page.says("three seeds {} ends at {} ± {} in training", best["lr"], *mean_and_spread(best_trains))
     page.says("in training and {} ± {} in the test, the default", *mean_and_spread(best_tests))
     page.says("the default at {} ± {} and {} ± {}.", *mean_and_spread(adam_trains), *mean_and_spread(adam_tests))
-    page.says("epochs, with means of {} and {}:", *map(np.mean, (late_average(seeds_of("adam", best["lr"])), late[0])))
+    page.says("epochs, with means of {} and {}:", *map(np.mean, (late_average(DRAWN), late[0])))
     page.says("random rates: {} is best with {} in training and {} in the test]", best["lr"], *finals(best))
     accuracy, probability = searches.best_of_random([arm for arm in every if arm["optimizer"] == "adam"])
     grid, wins, expected = searches.random_against_grid(every)
@@ -312,7 +316,12 @@ def seeds_of(optimizer, lr):
     return [run for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr)]
 
 
-ADAM, SGD = seeds_of("adam", 1e-3), seeds_of("sgd", 0.1)
+def best_at_random():
+    """The learning rate of the run with the best training accuracy of those at random rates."""
+    return max((run for run in FIRST if "random" in run["searches"]), key=finals)["lr"]
+
+
+ADAM, SGD, DRAWN = seeds_of("adam", 1e-3), seeds_of("sgd", 0.1), seeds_of("adam", best_at_random())
 
 
 def over_seeds(same):
@@ -323,15 +332,6 @@ def over_seeds(same):
 def late_average(same):
     """Test accuracy averaged over the last ten epochs, [seed], of the runs of an arm."""
     return [np.mean(run["test_accuracy"][-10:]) for run in same]
-
-
-def mean_and_spread(values):
-    return percent(np.mean(values)), spread(values)
-
-
-def best_drawn():
-    """The run with the best training accuracy of those at random rates."""
-    return max((run for run in FIRST if "random" in run["searches"]), key=finals)
 
 
 def runs_of_2b():
@@ -357,7 +357,8 @@ def distances(n=2000):
 
 
 def trained(optimizer, lr):
-    (run,) = [run for run in seeds_of(optimizer, lr) if run["seed"] == 0]
+    """The run that the searches see of an arm."""
+    (run,) = [run for run in FIRST if (run["optimizer"], run["lr"]) == (optimizer, lr)]
     return run
 
 
@@ -370,7 +371,7 @@ def check_readme(text):
     page.says("one class ({}), where ReLU reaches {}.", accuracy(SCHEMES["default"]), accuracy(RELU))
     page.says("Xavier brings it to {}; orthogonal weights with gain {}", accuracy(SCHEMES["xavier_normal"]), 6)
     page.says("centred biases to {}.", accuracy(RESCUE))
-    page.says("After {} epochs the best of five rates by grid", len(trained("adam", 1e-3)["test_accuracy"]))
+    page.says("After {} epochs the best of five rates by grid", len(ADAM[0]["test_accuracy"]))
     adam, sgd = (np.mean(over_seeds(same)[1]) for same in (ADAM, SGD))
     page.says("default, with {} in the test over three seeds; SGD's best of five reaches {}, and", adam, sgd)
     page.says("`python ex2b_adam.py --seeds {}`", SEARCHED["settings"]["seeds"])
@@ -443,12 +444,12 @@ def check_ex2a(text):
 
 def check_ex2b(text):
     page = Document(text, "ex2b_adam.py")
-    best = best_drawn()
+    best = DRAWN[0]
     page.says("the best of SGD's five is {}.", 0.1)
     page.says("end at {} and {} in the test; averaged", *(np.mean(over_seeds(same)[1]) for same in (ADAM, SGD)))
     adam, sgd = (np.mean(late_average(same)) for same in (ADAM, SGD))
     page.says("SGD is ahead by {} percentage points.", percent(sgd - adam))
-    trains, tests = map(np.mean, over_seeds(seeds_of("adam", best["lr"])))
+    trains, tests = map(np.mean, over_seeds(DRAWN))
     page.says("random rates, {}, ends at {} in training over three seeds, as the", best["lr"], trains)
     page.says("default does, and at {} in the test.", tests)
     page.says("at its default {}; SGD with momentum {} at", 1e-3, ex2b_adam.MOMENTUM)
@@ -578,8 +579,8 @@ def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use()
 
 
 def test_what_the_runs_of_2b_show():
-    adam, grid = trained("adam", 1e-3), {run["lr"]: run for run in FIRST if "grid" in run["searches"]}
-    sgd, best = {run["lr"]: run for run in FIRST if run["optimizer"] == "sgd"}, best_drawn()
+    adam, grid = ADAM[0], {run["lr"]: run for run in FIRST if "grid" in run["searches"]}
+    sgd, best = {run["lr"]: run for run in FIRST if run["optimizer"] == "sgd"}, DRAWN[0]
     assert set(sgd) == {1.0, 0.1, 0.01, 0.001, 0.0001} and set(grid) == {0.1, 0.01, 0.001, 0.0001, 0.00001}
     assert {run["precision"] for run in RUNS} == {"float32"} and {run["status"] for run in RUNS} == {"ok"}
     assert len(FIRST) == len(ex2b_adam.ARMS) and all(len(run["test_accuracy"]) == 50 for run in RUNS)
@@ -602,10 +603,10 @@ def test_what_the_runs_of_2b_show():
     assert finals(adam)[1] - finals(grid[0.01])[1] == pytest.approx(0.01, abs=0.0005)
     assert max(finals(sgd[0.1])[0] - finals(sgd[lr])[0] for lr in (1, 0.01)) < 0.03  # little between them
     assert all(overlap(last_ten(adam), last_ten(run)) for run in (grid[0.01], sgd[0.1]))
-    best_trains, best_tests = over_seeds(seeds_of("adam", best["lr"]))
+    best_trains, best_tests = over_seeds(DRAWN)
     assert 0 < finals(adam)[0] - finals(best)[0] < min(np.ptp(adam_trains), np.ptp(best_trains))
     assert overlap(best_trains, adam_trains) and overlap(best_tests, adam_tests)
-    assert overlap(late_average(seeds_of("adam", best["lr"])), late)
+    assert overlap(late_average(DRAWN), late)
     assert f"{np.mean(best_trains):.1%}" == f"{np.mean(adam_trains):.1%}"  # "as the default does"
     assert searches.best(searches.arms(RUNS), "random")["lr"] == best["lr"]
     assert grid[0.00001]["train_loss"][-1] < min(grid[0.00001]["train_loss"][:-5])  # too slow: still falling
