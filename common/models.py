@@ -19,6 +19,7 @@ class MemberLinear(nn.Module):
 
     def __init__(self, layers):
         super().__init__()
+        self.members = len(layers)
         self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
         self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
 
@@ -52,8 +53,16 @@ def mlp(hidden, activation, members, features=784, classes=10):
 
     hidden: widths; activation: a key of ACTIVATIONS; members: (scheme, seed) pairs, with a scheme of SCHEMES.
     Member m equals the plain nn.Sequential that PyTorch makes after torch.manual_seed(seed), with the
-    scheme then applied to it, so that all schemes share the biases that PyTorch drew.
+    scheme then applied to it, so that all schemes share the biases that PyTorch drew. Raises ValueError.
     """
+    hidden, members = tuple(hidden), list(members)
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"the hidden layers must be one or more, of width 1 or above (got {hidden})")
+    if not members:
+        raise ValueError("no members were given. Give (scheme, seed) pairs, one for each network")
+    _among("activation", activation, ACTIVATIONS)
+    for scheme, _ in members:
+        _among("scheme", scheme, SCHEMES)
     sizes = (features, *hidden, classes)
     columns = []
     for scheme, seed in members:
@@ -66,6 +75,21 @@ def mlp(hidden, activation, members, features=784, classes=10):
     for layers in zip(*columns):
         stages += [MemberLinear(layers), ACTIVATIONS[activation]()]
     return nn.Sequential(*stages[:-1])  # no activation behind the output layer
+
+
+def _among(what, name, choices):
+    if name not in choices:
+        raise ValueError(f"no {what} is called {name!r}. Choose from {', '.join(choices)}")
+
+
+def linears(model):
+    """Return the linear layers of an mlp(), first layer first: len(hidden) + 1 of them."""
+    return [module for module in model if isinstance(module, MemberLinear)]
+
+
+def outputs(model):
+    """Return the modules of an mlp() whose output is h_l, first layer first: its activations, then the output layer."""
+    return [*(module for module in model if isinstance(module, tuple(ACTIVATIONS.values()))), model[-1]]
 
 
 # Initialisation schemes: functions that change a list of nn.Linear, first layer first, in place. The layers
@@ -125,18 +149,11 @@ SCHEMES = {
 }
 
 
-STAGES = (1,), (2,), (4, 4), (4,)  # chosen by tests/choose_cnn.py; see figures/cnn_candidates.json
-
-
-class OneMember(nn.Module):
-    """Turn logits (batch, classes) into those of an ensemble of one, (1, classes, batch)."""
-
-    def forward(self, logits):
-        return logits.T[None]
+STAGES = (1,), (2,), (4, 4), (4,)  # chosen by figures/choices/cnn.py; its record is figures/choices/cnn.json
 
 
 def cnn(width, seed, stages=STAGES, classes=10):
-    """Build a plain CNN for images (batch, 3, 32, 32); logits (1, classes, batch).
+    """Build a plain CNN for images (batch, 3, 32, 32); logits (batch, classes).
 
     stages: for each stage the channels of its 3x3 convolutions, in multiples of `width`. Between stages the
     sides are halved by max pooling, right behind the convolution: the maximum is then normalised and rectified,
@@ -148,8 +165,10 @@ def cnn(width, seed, stages=STAGES, classes=10):
 
     with batch normalisation and ReLU behind each conv or pool: 378 w^2 + 97 w + 10 parameters and
     20736 w^2 + 27688 w multiply-adds an image; at w = 32 that is 390186 and 22.1 million.
-    Weights are PyTorch's default after torch.manual_seed(seed), in channels_last.
+    Weights are PyTorch's default after torch.manual_seed(seed), in channels_last. Raises ValueError.
     """
+    if width < 1:
+        raise ValueError(f"width must be 1 or above (got {width})")
     with _seeded(seed):
         layers, channels = [], 3
         for stage in stages:
@@ -162,5 +181,5 @@ def cnn(width, seed, stages=STAGES, classes=10):
                     nn.ReLU(),
                 ]
                 channels = multiple * width
-        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes), OneMember()]
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
         return nn.Sequential(*layers, *head).to(memory_format=torch.channels_last)
