@@ -1,4 +1,7 @@
-"""Norms: equal to autograd's and to differences, with exact identities that need no reference."""
+"""Norms: equal to autograd's and to differences, with exact identities; what cannot be measured is an error."""
+
+import copy
+import math
 
 import pytest
 import torch
@@ -12,12 +15,16 @@ from common.batches import Batches
 def net():
     """Three members of a small sigmoid net in float64, and one batch."""
     model = models.mlp((6, 5, 4), "sigmoid", [("gain4", 0), ("default", 1), ("xavier_normal", 2)], features=9).double()
+    return model, *batch()
+
+
+def batch(channels=1, side=3):
     torch.manual_seed(0)
-    return model, torch.randn(11, 1, 3, 3, dtype=torch.float64), torch.randint(10, (11,))
+    return torch.randn(11, channels, side, side, dtype=torch.float64), torch.randint(10, (11,))
 
 
 def measure(model, images, labels):
-    with probes.GradientNorms(model[1::2]) as probe:
+    with probes.GradientNorms(models.linears(model)) as probe:
         train.forward_backward(model, images, labels)
     return probe.norms
 
@@ -27,105 +34,189 @@ def test_norms_equal_autograd_member_by_member(net):
     norms = measure(model, images, labels)
     for m in range(3):
         h, leaves, zs = images.flatten(1), [], []
-        for number, layer in enumerate(model[1::2]):
+        for layer in models.linears(model):
             weight, bias = layer.weight[m].detach().requires_grad_(), layer.bias[m].detach().requires_grad_()
             z = h @ weight.T + bias
             leaves += [weight, bias]
             zs.append(z)
             h = torch.sigmoid(z)
-        loss = nn.functional.cross_entropy(z, labels)
-        gradients = torch.autograd.grad(loss, leaves + zs)
+        gradients = torch.autograd.grad(nn.functional.cross_entropy(z, labels), leaves + zs)
         for number in range(4):
             expected = (gradients[2 * number], gradients[2 * number + 1], gradients[8 + number])
             for kind, gradient in zip(probes.KINDS, expected):
                 assert norms[kind][number][m] == pytest.approx(gradient.norm().item(), rel=1e-12)
 
 
+def conv(*channels, **options):
+    return nn.Conv2d(*channels, 3, padding=1, **options)
+
+
+ORDINARY = {  # every layer with parameters is measured
+    "MLP": lambda: [nn.Flatten(), nn.Linear(9, 6), nn.Sigmoid(), nn.Linear(6, 10)],
+    "no bias": lambda: [nn.Flatten(), nn.Linear(9, 6, bias=False), nn.ReLU(), nn.Linear(6, 10, bias=False)],
+    "CNN": lambda: [
+        *(conv(1, 4, bias=False), nn.BatchNorm2d(4), nn.ReLU()),
+        *(conv(4, 6), nn.ELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6, 10)),
+    ],
+    "one member": lambda: models.mlp((6, 5), "relu", [("default", 0)], features=9),  # its first output is a view
+}
+
+
+@pytest.mark.parametrize("frozen", [(), (0,), (1,), (0, 1)])
+@pytest.mark.parametrize("name", ORDINARY)
+def test_norms_of_any_layers_equal_autograd_before_activations_that_overwrite(name, frozen):
+    """A twin whose activations leave their inputs alone gives the reference; what is frozen or missing is nan."""
+    twin = nn.Sequential(*ORDINARY[name]()).double()
+    model, (images, labels) = copy.deepcopy(twin), batch()
+    for stage in model:
+        if hasattr(stage, "inplace"):
+            stage.inplace = True
+    places, zs = [i for i, stage in enumerate(twin) if [*stage.parameters()]], []
+    for i in places:
+        twin[i].register_forward_hook(lambda layer, inputs, z: zs.append(z))
+    loss = train.member_losses(twin(images), labels).sum()
+    gradients = torch.autograd.grad(loss, [*zs, *twin.parameters()])
+    signals, own = gradients[: len(zs)], [gradient.norm().item() for gradient in gradients[len(zs) :]]
+    for number in frozen:
+        [*model.parameters()][number].requires_grad_(False)
+        own[number] = math.nan
+    expected = dict(zip(dict(twin.named_parameters()), own))
+    with probes.GradientNorms(model[i] for i in places) as probe:
+        train.forward_backward(model, images, labels)
+    for number, i in enumerate(places):
+        assert probe.norms["signal"][number] == pytest.approx([signals[number].norm().item()], rel=1e-12)
+        for kind, key in (("weights", f"{i}.weight"), ("biases", f"{i}.bias")):
+            assert probe.norms[kind][number] == pytest.approx([expected.get(key, math.nan)], rel=1e-12, nan_ok=True)
+
+
 def test_norms_equal_central_differences(net):
     """Step 1e-5 in float64: truncation near 1e-10, rounding near 1e-11, so 1e-6 relative is safe."""
     model, images, labels = net
     norms = measure(model, images, labels)
-
-    def loss(m):
-        with torch.no_grad():
-            return train.member_losses(model(images), labels)[m].item()
-
-    for m in range(3):
-        for number, layer in enumerate(model[1::2]):
-            for kind, parameter in (("weights", layer.weight), ("biases", layer.bias)):
-                squares = 0.0
-                entries = parameter.data[m].view(-1)
-                for i in range(len(entries)):
-                    kept = entries[i].item()
-                    entries[i] = kept + 1e-5
-                    up = loss(m)
-                    entries[i] = kept - 1e-5
-                    down = loss(m)
-                    entries[i] = kept
-                    squares += ((up - down) / 2e-5) ** 2
-                assert norms[kind][number][m] == pytest.approx(squares**0.5, rel=1e-6)
+    for number, layer in enumerate(models.linears(model)):
+        for kind, parameter in (("weights", layer.weight), ("biases", layer.bias)):
+            entries, squares = parameter.data.flatten(1), 0.0  # a view, of every member's entries
+            for i in range(entries.shape[1]):
+                kept, losses = entries[:, i].clone(), []
+                for step in (1e-5, -1e-5):
+                    entries[:, i] = kept + step
+                    losses.append(train.member_losses(model(images), labels).detach())
+                entries[:, i] = kept
+                squares += ((losses[0] - losses[1]) / 2e-5) ** 2
+            assert norms[kind][number] == pytest.approx(squares.sqrt().tolist(), rel=1e-6)
 
 
-def bias_free(hidden, activation="relu"):
+@pytest.mark.parametrize("hidden, activation", [((8, 7, 6), "relu"), ((1, 1, 1), "identity")])
+def test_weights_and_their_gradients_have_one_inner_product_in_every_layer(hidden, activation):
+    """Euler's theorem for homogeneous functions: scaling any layer of a bias-free net scales the logits alike.
+
+    In a chain of single identity units the product is abs(w) times the probe's own norm.
+    """
     model = models.mlp(hidden, activation, [("kaiming_a0", 0), ("kaiming_a0", 1)], features=9).double()
-    for layer in model[1::2]:
+    layers = models.linears(model)
+    for layer in layers:
         layer.bias.data.zero_()
-    return model
-
-
-def test_weights_and_their_gradients_have_one_inner_product_in_every_layer():
-    """Euler's theorem for homogeneous functions: scaling any layer of a bias-free ReLU net scales the logits alike."""
-    model = bias_free((8, 7, 6))
-    torch.manual_seed(0)
-    measure(model, torch.randn(12, 1, 3, 3, dtype=torch.float64), torch.randint(10, (12,)))
-    products = torch.stack([(layer.weight * layer.weight.grad).sum((1, 2)) for layer in model[1::2]])
+    norms = torch.tensor(measure(model, *batch())["weights"], dtype=torch.float64)
+    products = torch.stack([(layer.weight * layer.weight.grad).sum((1, 2)) for layer in layers])
     assert torch.allclose(products, products[:1].expand_as(products), rtol=1e-10, atol=1e-13)
     assert products[0].abs().min() > 1e-3  # not trivially zero
-
-
-def test_the_probe_obeys_the_same_identity():
-    """In a chain of single identity units the product is abs(w) times the probe's own norm, the same in each layer."""
-    model = bias_free((1, 1, 1), "identity")
-    torch.manual_seed(0)
-    norms = measure(model, torch.randn(12, 1, 3, 3, dtype=torch.float64), torch.randint(10, (12,)))
-    products = [
-        [abs(layer.weight[m].item()) * norms["weights"][number][m] for m in range(2)]
-        for number, layer in enumerate(model[1::2])
-        if layer.weight[0].numel() == 1
-    ]
-    assert len(products) == 2 and products[0] == pytest.approx(products[1], rel=1e-10) and min(products[0]) > 0
+    for layer, norm, product in zip(layers, norms, products):
+        if layer.weight[0].numel() == 1:
+            assert torch.allclose(layer.weight.abs().flatten() * norm, product.abs(), rtol=1e-10)
 
 
 def test_the_signal_shrinks_at_least_by_a_quarter_of_the_spectral_norm(net):
     model, images, labels = net
-    signal = measure(model, images, labels)["signal"]
-    for number, layer in enumerate(list(model[1::2])[1:]):
-        for m in range(3):
-            spectral = torch.linalg.matrix_norm(layer.weight[m].detach(), 2).item()
-            assert signal[number][m] <= 0.25 * spectral * signal[number + 1][m] * (1 + 1e-12)
+    signal = torch.tensor(measure(model, images, labels)["signal"], dtype=torch.float64)
+    for number, layer in enumerate(models.linears(model)[1:]):
+        spectral = torch.linalg.matrix_norm(layer.weight.detach(), 2)
+        assert (signal[number] <= 0.25 * spectral * signal[number + 1] * (1 + 1e-12)).all()
 
 
 def test_norms_are_taken_in_float64():
     """Two entries of float32's smallest number: their norm, 1.41 of it, lies between two numbers of float32."""
     tiny = torch.full((1, 2), 1e-45)
-    assert probes._norm(tiny).item() == pytest.approx(2**0.5 * tiny[0, 0].item(), rel=1e-12, abs=0)
+    assert probes._norm([tiny], 1) == pytest.approx([2**0.5 * tiny[0, 0].item()], rel=1e-12, abs=0)
 
 
-def test_hooks_are_gone_and_nothing_has_changed(net):
+def unhooked(model):
+    hooks = [module._forward_hooks for module in model.modules()] + [p._backward_hooks for p in model.parameters()]
+    return not any(hooks)
+
+
+def test_hooks_are_gone_and_nothing_has_changed_nor_counts_what_changes_later(net):
     model, images, labels = net
     train.forward_backward(model, images, labels)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
-    measure(model, images, labels)
+    norms = measure(model, images, labels)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
-    for module in model.modules():
-        assert not module._forward_hooks and not module._backward_hooks
-    with pytest.raises(ZeroDivisionError):
-        with probes.GradientNorms(model[1::2]):
-            1 / 0
-    assert not any(module._forward_hooks for module in model.modules())
+    assert unhooked(model)
+    model.zero_grad()
+    with probes.GradientNorms(models.linears(model)) as probe:
+        train.forward_backward(model, images, labels)
+        nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+    assert probe.norms == norms
+
+
+def used_twice(model, images, labels):
+    model[1](images.flatten(1).T)
+    train.forward_backward(model, images, labels)
+
+
+def backward_twice(model, images, labels):
+    loss = train.member_losses(model(images), labels).sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+
+
+def backward_besides(model, images, labels):
+    train.forward_backward(model, images, labels)
+    model[1].weight.square().sum().backward()  # through no layer's output
+
+
+def left_over(model, images, labels):
+    model[1].bias.grad = torch.ones_like(model[1].bias)
+    train.forward_backward(model, images, labels)
+
+
+def failure(model, images, labels):
+    train.forward_backward(model, images, labels)
+    raise ZeroDivisionError("another error")
+
+
+@pytest.mark.parametrize(
+    "block, sentence",
+    [
+        (lambda *_: None, "no backward pass in the block went through layer 1"),
+        (lambda model, images, labels: model(images), "no backward pass in the block went through layer 1"),
+        (used_twice, "layer 1 .MemberLinear. is used twice"),
+        (backward_twice, "two backward passes in the block"),
+        (backward_besides, "two backward passes in the block"),
+        (left_over, "gradients from before the block would add up"),
+        (failure, "another error"),
+    ],
+)
+def test_what_is_not_one_pass_is_an_error_and_never_a_number(net, block, sentence):
+    model, images, labels = net
+    probe = probes.GradientNorms(models.linears(model))
+    with probe:
+        train.forward_backward(model, images, labels)
+    model.zero_grad()
+    with pytest.raises(ZeroDivisionError if block is failure else ValueError, match=sentence), probe:
+        block(model, images, labels)
+    assert probe.norms is None and unhooked(model)  # nor are they those of the block before
+
+
+def test_layers_that_cannot_be_measured_are_refused():
+    for layers, sentence in (([], "no layers"), ([nn.Linear(1, 1), nn.ReLU()], "layer 2 .ReLU. has no parameters")):
+        with pytest.raises(ValueError, match=sentence):
+            probes.GradientNorms(layers)
+    layer = nn.LSTM(2, 3)
+    with pytest.raises(ValueError, match="layer 1 .LSTM. gives a tuple"), probes.GradientNorms([layer]):
+        layer(torch.zeros(4, 2))
 
 
 def test_recording_changes_no_weight():
@@ -133,19 +224,48 @@ def test_recording_changes_no_weight():
     finals = []
     for watch in (True, False):
         model = models.mlp((5, 5), "sigmoid", [("default", 0), ("gain4", 1)], features=16)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        probe = probes.GradientNorms(model[1::2]) if watch else None
-        rows = train.fit(model, optimizer, 2, lambda e: Batches(images, 8, 0, e), dict, train.Unsaved(), probe)
+        probe = probes.GradientNorms(models.linears(model)) if watch else None
+        rows = train.fit(model, train.optimizer("sgd", model.parameters(), 0.1), 2, Batches(images, 8, 0), probe=probe)
         assert all(("norms" in row) == watch for row in rows)
         finals.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(*finals)
 
 
-def test_output_variance_is_the_variance_across_images(net):
-    model, images, labels = net
-    model = model.float()
-    split = data.stand_in((3, 3, 1), 50, 10)[0]
-    found = probes.output_variance(model, [model[2], model[-1]], Batches(split, 8))
-    ((everything, _),) = Batches(split, 50)
-    for got, outputs in zip(found, (model[:3](everything), model(everything))):
-        assert got == pytest.approx(outputs.double().var(-1, correction=0).mean(-1).tolist(), rel=1e-4)
+def ensemble():
+    return models.mlp((6, 9), "sigmoid", [("gain4", 0), ("default", 1), ("xavier_normal", 2)], features=9)
+
+
+def ordinary():
+    return nn.Sequential(conv(1, 4), nn.BatchNorm2d(4), nn.ReLU(True), nn.Flatten(), nn.Dropout(), nn.Linear(36, 10))
+
+
+@pytest.mark.parametrize("make, axis", [(ensemble, -1), (ordinary, 0)])
+def test_output_variance_is_the_variance_across_images_of_each_unit(make, axis):
+    """Every output at once, over batches of 9, the number of units, and a last one of 3, the number of members."""
+    split, _ = data.stand_in((3, 3, 1), 48, 10)
+    torch.manual_seed(0)
+    model = make()
+    model[1].eval()
+    before = [module.training for module in model.modules()]
+    layers = [*model[1:]]
+    found = probes.output_variance(model, layers, Batches(split, 9))
+    assert [module.training for module in model.modules()] == before and unhooked(model)
+    ((everything, _),) = Batches(split, 48)
+    model.eval()
+    for i, got in enumerate(found, 2):
+        variances = model[:i](everything).detach().double().var(axis, correction=0)
+        assert got == pytest.approx((variances.mean(-1) if axis else variances.mean()[None]).tolist(), rel=1e-4)
+
+
+def test_output_variance_refuses_what_it_would_get_wrong():
+    split, _ = data.stand_in((3, 3, 1), 48, 10)
+    shared, model = nn.ReLU(), ensemble()
+    twice = nn.Sequential(nn.Flatten(), nn.Linear(9, 9), shared, nn.Linear(9, 10), shared).eval()
+    for net, layer, batches, sentence in (
+        (twice, shared, Batches(split, 9), "layer 1 is used 2 times"),
+        (model, model[0], Batches(split, 9), "an output of shape .9, 9."),  # columns, of as many features as images
+        (model, model[1], [], "no images"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            probes.output_variance(net, [layer], batches)
+        assert unhooked(net)

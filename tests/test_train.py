@@ -1,56 +1,149 @@
-"""The training loop: what a row says, that every image is scored, and that a resumed run is the same run."""
+"""The training loop: it equals a plain loop, scores every image, and a resumed run is the same run."""
 
+import copy
 import math
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from common import data, models, probes, runs, train
+from common import data, models, probes, train
 from common.batches import Batches
 
 
 @pytest.fixture
 def setting():
-    """Images, and a function that makes model and optimizer anew."""
+    """Images, and a function that makes an ensemble and its optimizer anew."""
     images, test = data.stand_in((4, 4, 1), 60, 30)
 
     def make():
         model = models.mlp((6, 5), "sigmoid", [("gain4", 0), ("default", 1)], features=16)
-        return model, torch.optim.Adam(model.parameters(), lr=0.01)
+        return model, train.optimizer("adam", model.parameters(), 0.01)
 
     return images, test, make
 
 
-def fit(images, make, epochs, run):
+def fit(images, make, epochs, run=None):
     model, optimizer = make()
-    probe = probes.GradientNorms(model[1::2])
-    rows = train.fit(model, optimizer, epochs, lambda epoch: Batches(images, 8, 0, epoch), dict, run, probe)
-    return rows, model
+    probe = probes.GradientNorms(models.linears(model))
+    return train.fit(model, optimizer, epochs, partial(Batches, images, 8, 0), run=run, probe=probe), model
 
 
 def test_losses_are_means_over_the_batch_of_each_member():
     logits, labels = torch.randn(3, 10, 7), torch.randint(10, (7,))
     expected = [nn.functional.cross_entropy(member.T, labels).item() for member in logits]
     assert train.member_losses(logits, labels).tolist() == pytest.approx(expected, rel=1e-5)
+    assert train.member_losses(logits[0].T, labels).tolist() == pytest.approx(expected[:1], rel=1e-5)
+
+
+def adam_by_hand(w, gradients, lr):
+    """Kingma & Ba (2015), algorithm 1, with PyTorch's constants."""
+    m = v = np.zeros_like(w)
+    for t, gradient in enumerate(gradients, 1):
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        w = w - lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return w
+
+
+def sgd_by_hand(w, gradients, lr, momentum=0.0):
+    """Heavy ball as PyTorch writes it: v = momentum v + g, w = w - lr v."""
+    v = np.zeros_like(w)
+    for gradient in gradients:
+        v = momentum * v + gradient
+        w = w - lr * v
+    return w
+
+
+@pytest.mark.parametrize("lr", [1e-5, 1e-3, 1.0, 1e4])
+@pytest.mark.parametrize(
+    "name, momentum, by_hand",
+    [("adam", [None], adam_by_hand), ("sgd", [], sgd_by_hand), ("sgd", [0.9], partial(sgd_by_hand, momentum=0.9))],
+)
+def test_optimizers_equal_hand_written_ones_over_ten_steps(name, momentum, by_hand, lr):
+    random = np.random.default_rng(1)
+    start, gradients = random.normal(size=7), random.normal(size=(10, 7)) * 10.0 ** random.integers(-6, 3, (10, 7))
+    w = nn.Parameter(torch.tensor(start))
+    optimizer = train.optimizer(name, [w], lr, *momentum)
+    for gradient in gradients:
+        w.grad = torch.tensor(gradient)
+        optimizer.step()
+    np.testing.assert_allclose(w.detach().numpy(), by_hand(start, gradients, lr), rtol=1e-12, atol=1e-12 * lr)
+
+
+def test_what_is_no_optimizer_is_said_with_the_choices():
+    with pytest.raises(ValueError, match="'adagrad'.* 'sgd' and 'adam'"):
+        train.optimizer("adagrad", [nn.Parameter(torch.zeros(1))], 0.1)
+    with pytest.raises(ValueError, match="momentum .got 0.9"):
+        train.optimizer("adam", [nn.Parameter(torch.zeros(1))], 0.1, 0.9)
 
 
 def test_a_row_holds_the_mean_loss_and_the_norms_of_the_last_batch(setting):
     """Repeat the epoch by hand; the last batch is short (4 of 8), so a mean of batch means would be another number."""
     images, _, make = setting
-    (row,), _ = fit(images, make, 1, train.Unsaved())
+    (row,), _ = fit(images, make, 1)
     model, optimizer = make()
     total = 0.0
     for x, labels in Batches(images, 8, 0, 1):
         optimizer.zero_grad()
         losses = train.member_losses(model(x), labels)
         losses.sum().backward()
-        norms = [layer.weight.grad.flatten(1).norm(dim=1).tolist() for layer in model[1::2]]
+        norms = [layer.weight.grad.flatten(1).norm(dim=1).tolist() for layer in models.linears(model)]
         optimizer.step()
         total = total + losses.detach() * len(labels)
     assert row["train_loss"] == pytest.approx((total / 60).tolist(), rel=1e-6)
     for got, expected in zip(row["norms"]["weights"], norms, strict=True):
         assert got == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_ordinary_network_and_a_data_loader_go_as_in_a_loop_written_by_hand():
+    """With batch normalisation, which goes wrong in the wrong mode, and a short last batch.
+
+    In float64, where ten steps apart in rounding stay far below 1e-9.
+    """
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(inplace=True), nn.Linear(8, 3)).double()
+    twin, x, labels = copy.deepcopy(net), torch.randn(40, 6, dtype=torch.float64), torch.randint(3, (40,))
+    loader = DataLoader(TensorDataset(x, labels), batch_size=9)
+    steps = [torch.optim.SGD(each.parameters(), lr=0.1, momentum=0.9) for each in (net, twin)]
+    probe, measure = probes.GradientNorms([net[0], net[3]]), partial(train.evaluate, net, loader)
+    rows = train.fit(net, steps[0], 2, loader, measure, probe=probe)
+    for row in rows:
+        losses = []
+        twin.train()
+        for images, targets in loader:
+            steps[1].zero_grad()
+            loss = nn.CrossEntropyLoss()(twin(images), targets)
+            loss.backward()
+            steps[1].step()
+            losses += [loss.item()] * len(targets)
+        assert row["train_loss"] == pytest.approx([np.mean(losses)], rel=1e-9)
+        assert row["norms"]["weights"][1] == pytest.approx([twin[3].weight.grad.norm().item()], rel=1e-9)
+        answers = twin.eval()(x).argmax(1)
+        assert row["correct"] == [(answers == labels).sum().item()]
+        assert row["answered"] == [len(answers.unique())] and row["finite"] == [True]
+    for got, expected in zip(net.state_dict().values(), twin.state_dict().values(), strict=True):
+        assert torch.allclose(got, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batches, given", [([], "0 of 0"), (lambda epoch: [], "0 of 0"), ("short", "1 of 2")])
+def test_an_epoch_without_what_its_length_says_is_none(setting, batches, given):
+    """The last batch would not be known, and the norms beside its row would be another epoch's."""
+
+    class Short(list):
+        def __len__(self):
+            return 2
+
+    images, _, make = setting
+    with pytest.raises(ValueError, match=f"epoch 1 gave {given}"):
+        train.fit(*make(), 1, Short(Batches(images, 60)) if batches == "short" else batches)
+    with pytest.raises(ValueError, match="no batches"):
+        train.evaluate(make()[0], [])
 
 
 def test_evaluate_counts_every_image(setting):
@@ -67,11 +160,14 @@ def test_evaluate_counts_every_image(setting):
     assert not model.training
 
 
-def test_evaluate_sees_what_is_not_finite(setting):
-    _, test, make = setting
-    model, _ = make()
-    model[-1].weight.data[1, 0, 0] = math.nan
-    assert train.evaluate(model, Batches(test, 7))["finite"] == [True, False]
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_evaluate_sees_one_logit_of_one_batch_that_is_not_finite(value):
+    """The model is the identity, its images are the logits, and the one logit is in the middle."""
+    batches = [(torch.zeros(2, 10, 5), torch.arange(5)) for _ in range(3)]
+    batches[1][0][1, 4, 3] = value
+    assert train.evaluate(nn.Identity(), batches)["finite"] == [True, False]
+    ordinary = [(logits[1].T, labels) for logits, labels in batches]
+    assert train.evaluate(nn.Identity(), ordinary)["finite"] == [False]
 
 
 def test_statuses():
@@ -83,14 +179,60 @@ def test_statuses():
     assert train.statuses(row, 10) == ["ok", "collapsed", "collapsed", "non-finite", "non-finite"]
 
 
-def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(setting, tmp_path):
+class Kept:
+    """A run that keeps its state in memory, as the one on disk does between processes."""
+
+    def __init__(self):
+        self.rows, self.state = [], None
+
+    def restore(self, model, optimizer):
+        if self.state:
+            for part, state in zip((model, optimizer), self.state):
+                part.load_state_dict(copy.deepcopy(state))
+
+    def append(self, row, model, optimizer):
+        self.rows.append(row)
+        self.state = copy.deepcopy([model.state_dict(), optimizer.state_dict()])
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(setting):
     images, _, make = setting
-    whole, model = fit(images, make, 4, train.Unsaved())
-    fit(images, make, 1, runs.Run(tmp_path, "run", {"lr": 0.01}))
-    fit(images, make, 3, runs.Run(tmp_path, "run", {"lr": 0.01}))
-    parts, resumed = fit(images, make, 4, runs.Run(tmp_path, "run", {"lr": 0.01}))
+    whole, model = fit(images, make, 4)
+    run = Kept()
+    for epochs in (1, 3, 4, 4):  # the last has nothing left to train
+        parts, resumed = fit(images, make, epochs, run)
     assert parts == whole and len(whole) == 4
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
-    again, finished = fit(images, make, 4, runs.Run(tmp_path, "run", {"lr": 0.01}))  # nothing left to train
-    assert again == whole
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), finished.parameters(), strict=True))
+
+
+def test_fit_overfits_64_images():
+    split, _ = data.stand_in((32, 32, 3), 64, 10)
+    shuffled = torch.randint(10, (64,), generator=torch.Generator().manual_seed(0))
+    split = replace(split, labels=shuffled)  # nothing to be learnt but the images themselves
+    model = models.cnn(8, seed=0)
+    measure = partial(train.evaluate, model, Batches(split, 64))
+    optimizer = train.optimizer("adam", model.parameters(), 3e-3)
+    rows = train.fit(model, optimizer, 40, partial(Batches, split, 32, 0), measure)
+    assert rows[0]["correct"][0] < 40 and rows[-1]["correct"][0] == 64 and rows[-1]["train_loss"][0] < 0.1
+
+
+def test_bfloat16_is_computed_in_and_gives_nearly_the_same_losses():
+    split, _ = data.stand_in((32, 32, 3), 256, 10)
+    losses = []
+    for bfloat16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        model, seen = models.cnn(4, seed=0), []
+        model[0].register_forward_hook(lambda layer, inputs, z, seen=seen: seen.append(z.dtype))
+        batches = partial(Batches, split, 32, 0, augment=True)
+        measure = partial(train.evaluate, model, Batches(split, 128), bfloat16)
+        optimizer = train.optimizer("adam", model.parameters(), 1e-3)
+        rows = train.fit(model, optimizer, 2, batches, measure, bfloat16=bfloat16)
+        assert seen == [dtype] * 2 * (8 + 2)  # in training and in evaluation
+        losses.append([row["train_loss"][0] for row in rows])
+    assert np.allclose(*losses, rtol=0.02)  # bfloat16 has 8 bits: a relative step of 0.004
+
+
+def test_a_device_is_good_at_bfloat16_where_it_has_instructions_for_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert train.good_at_bfloat16(torch.device("cuda", 1)) and not train.good_at_bfloat16(torch.device("meta"))
+    if (processor := Path("/proc/cpuinfo")).exists():
+        assert train.good_at_bfloat16(torch.device("cpu")) == ("avx512_bf16" in processor.read_text())
