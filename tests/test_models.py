@@ -1,10 +1,12 @@
-"""Networks: a member is the ordinary network of its seed, and every scheme draws what it says."""
+"""Networks: a member is the ordinary network of its seed, every scheme draws what it says, the CNN is as it says."""
 
 import math
+import re
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from common import data, models, train
 from common.batches import Batches
@@ -45,10 +47,10 @@ def plain(scheme, seed, sizes, activation):
 def test_a_member_takes_the_trajectory_of_the_plain_network(activation):
     """All schemes and two seeds in one ensemble against each network alone, over two epochs with short last batches.
 
-    In float64 the two differ by rounding only, 1e-16 relative a step; 26 steps at this rate leave far below 1e-9.
+    In float64 the two differ by rounding only, 1e-16 relative a step; 12 steps at this rate leave far below 1e-9.
     """
     assert set(BY_HAND) == set(models.SCHEMES)
-    images, _ = data.stand_in((6, 6, 1), 101, 10)
+    images, _ = data.stand_in((6, 6, 1), 45, 10)
     members = [(scheme, seed) for scheme in BY_HAND for seed in (0, 3)]
     ensemble = models.mlp((7, 5, 5), activation, members, features=36).double()
     optimizer = torch.optim.SGD(ensemble.parameters(), lr=0.05)
@@ -67,7 +69,7 @@ def test_a_member_takes_the_trajectory_of_the_plain_network(activation):
                 assert losses[m].item() == pytest.approx(loss.item(), rel=1e-10)
     for m, reference in enumerate(references):
         linear = [stage for stage in reference if isinstance(stage, nn.Linear)]
-        for layer, expected in zip(ensemble[1::2], linear, strict=True):
+        for layer, expected in zip(models.linears(ensemble), linear, strict=True):
             assert torch.allclose(layer.weight[m], expected.weight, rtol=1e-9, atol=1e-11)
             assert torch.allclose(layer.bias[m], expected.bias, rtol=1e-9, atol=1e-11)
 
@@ -75,7 +77,7 @@ def test_a_member_takes_the_trajectory_of_the_plain_network(activation):
 def test_the_default_is_what_linear_does():
     model = models.mlp((50, 30), "relu", [("default", 5)])
     torch.manual_seed(5)
-    for layer, pair in zip(model[1::2], ((784, 50), (50, 30), (30, 10)), strict=True):
+    for layer, pair in zip(models.linears(model), ((784, 50), (50, 30), (30, 10)), strict=True):
         expected = nn.Linear(*pair)
         assert torch.equal(layer.weight[0], expected.weight) and torch.equal(layer.bias[0], expected.bias)
 
@@ -97,7 +99,7 @@ def test_the_default_is_what_linear_does():
 def test_variances_and_bounds(scheme, first, later, bounded):
     """50 seeds of each matrix: the mean square is within four standard errors, sqrt(2/n) at most, of its variance."""
     model = models.mlp((50, 30), "sigmoid", [(scheme, seed) for seed in range(50)])
-    for number, layer in enumerate(model[1::2]):
+    for number, layer in enumerate(models.linears(model)):
         members, fan_out, fan_in = layer.weight.shape
         variance = (later if number else first)(fan_in, fan_out)
         error = 4 * math.sqrt(2 / layer.weight.numel())
@@ -108,28 +110,85 @@ def test_variances_and_bounds(scheme, first, later, bounded):
             assert 0.99 * bound < layer.weight.abs().max().item() <= bound * (1 + 1e-6)
         if not scheme.endswith("centred"):
             default = models.mlp((50, 30), "sigmoid", [("default", seed) for seed in range(50)])
-            assert torch.equal(layer.bias, default[1::2][number].bias)
+            assert torch.equal(layer.bias, models.linears(default)[number].bias)
 
 
 def test_centred_biases_take_the_mean_of_a_logistic_input_away():
     model = models.mlp((50, 30, 30), "sigmoid", [("gain4_from_layer2_centred", 0)])
-    first, *later = model[1::2]
+    first, *later = models.linears(model)
     assert torch.count_nonzero(first.bias) == 0
     for layer in later:
         half = torch.full((1, layer.weight.shape[2], 1), 0.5)
         assert layer(half).abs().max() < 1e-5
 
 
-def test_shapes_and_parameter_counts():
+def test_shapes_parameter_counts_and_parts():
     model = models.mlp((50, 30, 30, 30), "sigmoid", [("default", s) for s in range(3)])
     assert model(torch.zeros(7, 1, 28, 28)).shape == (3, 10, 7)
     one = 784 * 50 + 50 + 50 * 30 + 30 + 2 * (30 * 30 + 30) + 30 * 10 + 10
     assert sum(p.numel() for p in model.parameters()) == 3 * one
+    assert models.linears(model) == [model[i] for i in (1, 3, 5, 7, 9)]
+    assert models.outputs(model) == [model[i] for i in (2, 4, 6, 8, 9)]
+    assert {layer.members for layer in models.linears(model)} == {3}
 
 
-def test_building_leaves_the_global_generator_alone():
-    torch.manual_seed(1)
-    expected = torch.rand(1)
-    torch.manual_seed(1)
-    models.mlp((5,), "relu", [("xavier_normal", 0)])
-    assert torch.equal(torch.rand(1), expected)
+@pytest.mark.parametrize(
+    "build, sentence",
+    [
+        (lambda: models.mlp((), "relu", [("default", 0)]), r"hidden layers .* \(got \(\)\)"),
+        (lambda: models.mlp((5, 0), "relu", [("default", 0)]), r"width 1 or above \(got \(5, 0\)\)"),
+        (lambda: models.mlp((5,), "swish", [("default", 0)]), "activation .*'swish'.* sigmoid, relu, identity"),
+        (lambda: models.mlp((5,), "relu", [("default", 0), ("he", 1)]), "scheme .*'he'.* default, xavier_normal, .*"),
+        (lambda: models.mlp((5,), "relu", []), "no members"),
+        (lambda: models.cnn(0, 0), "width must be 1 or above .got 0"),
+    ],
+)
+def test_what_is_no_network_is_said_in_a_sentence(build, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        build()
+
+
+@pytest.mark.parametrize(
+    "build", [lambda seed: models.mlp((5,), "relu", [("xavier_normal", seed)]), lambda seed: models.cnn(4, seed)]
+)
+def test_a_network_is_a_function_of_its_seed_and_leaves_the_global_generator_alone(build):
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    first, same, other = (build(seed) for seed in (0, 0, 1))
+    assert torch.equal(state, torch.get_rng_state())
+    for a, b, c in zip(first.parameters(), same.parameters(), other.parameters()):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c) or a.std() == 0  # normalisation starts as ones and zeros
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+def formula(unit, width):
+    """Evaluate the formula that stands before `unit` in the docstring of cnn()."""
+    text = re.search(r"([0-9w^ +]+) " + unit, models.cnn.__doc__)[1].strip()
+    return eval(text.replace("^", "**").replace(" w", "*w"), {"w": width})
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 32])
+def test_counts_and_shapes_of_the_cnn_are_those_of_its_docstring(width):
+    model, shapes = models.cnn(width, seed=0).eval(), ["3, 32, 32"]
+    assert sum(p.numel() for p in model.parameters()) == formula("parameters", width)
+    for layer in model:
+        layer.register_forward_hook(lambda layer, inputs, h: shapes.append(", ".join(map(str, h[0].shape))))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 32, 32))
+    assert counter.get_total_flops() == 2 * formula("multiply-adds", width)
+    for hop in re.findall(r"\(batch, ([^)]+)\)", models.cnn.__doc__.split("the default go")[1]):
+        assert re.sub(r"(\d*)w", lambda found: str(int(found[1] or 1) * width), hop) in shapes
+    at_32 = f"at w = 32 that is {formula('parameters', 32)} and {formula('multiply-adds', 32) / 1e6:.1f} million"
+    assert at_32 in models.cnn.__doc__
+
+
+def test_logits_of_the_cnn_are_each_images_own_and_its_layout_needs_no_copy():
+    model = models.cnn(4, seed=0).eval()
+    ((images, _),) = Batches(data.stand_in((32, 32, 3), 6, 10)[0], 6)
+    with torch.no_grad():
+        together, alone = model(images), torch.cat([model(image[None]) for image in images])
+    assert together.shape == (6, 10)
+    assert torch.allclose(together, alone, atol=1e-5)  # rounding: other blocking at another batch size
+    for tensor in (images, *(p for p in model.parameters() if p.dim() == 4)):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
