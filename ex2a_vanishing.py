@@ -15,17 +15,17 @@ gradient norms of the epoch's last batch. Written: figures/ex2a.json, and figure
 The theory under test: theory/1b_unstable_gradients.md.
 """
 
-import sys
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
-from common import command, machine, workers
+from common import batches, data, models, probes, theory, train as training
+from common.experiment import Experiment, Options
+from figures import ex2a
 
+BATCH_SIZE, LR, ORDER_SEED = 64, 0.005, 0
 SHAPES = (50,), (50, 30), (50, 30, 30), (50, 30, 30, 30)  # the sheet prints the third in place of the fourth
 DEEPEST = SHAPES[-1]
-BATCH_SIZE, LR, ORDER_SEED, HELD_OUT = 64, 0.005, 0, 5000
-PARTS = "data", "settings", "arms", "depth"  # of the record
 
 
 @dataclass(frozen=True)
@@ -33,250 +33,145 @@ class Arm:
     hidden: tuple
     activation: str
     init: str = "default"
+    optimizer: str = "sgd"
+    lr: float = LR
+    momentum: float = 0
 
     @property
     def name(self):
-        return f"{self.activation} {'-'.join(map(str, self.hidden))} {self.init}"
+        trained = f"{self.optimizer} {self.lr:g} momentum {self.momentum:g}"
+        words = [self.activation, "-".join(map(str, self.hidden)), self.init]
+        return " ".join(words if trained == f"sgd {LR:g} momentum 0" else [*words, trained])
 
 
 PARAMETERS = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out"  # those of the default method, turned towards us
 LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"  # what the logistic function needs
-BEYOND = (
-    "gain6_from_layer2_centred",
-    "gain8_from_layer2_centred",
-    *(f"orthogonal{gain}_from_layer2_centred" for gain in (4, 6, 8)),
-)
-RESCUE = "orthogonal6_from_layer2_centred"  # the best of LADDER and BEYOND on held-out training images
+RESCUE = "orthogonal6_from_layer2_centred"  # the best on held-out training images: figures/choices/rescue.py
 ARMS = (
     *(Arm(shape, activation) for activation in ("sigmoid", "relu") for shape in SHAPES),
     *(Arm(shape, "sigmoid", "xavier_normal") for shape in SHAPES[2:]),
     *(Arm(DEEPEST, "sigmoid", init) for init in (*PARAMETERS, *LADDER, RESCUE)),
 )
-CANDIDATES = tuple(Arm(DEEPEST, "sigmoid", init) for init in (*LADDER, *BEYOND))
-DEPTHS = range(1, 13)  # hidden layers of 30, looked at before training only
-DEPTH_ARMS = ("sigmoid", "default"), ("sigmoid", "xavier_normal"), ("sigmoid", RESCUE), ("relu", "default")
-
-
-@dataclass(frozen=True)
-class Settings(command.Options):
-    """Exercise 2a: vanishing gradients on Fashion-MNIST."""
-
-
-def side_by_side(arms):
-    """Group arms of one shape and activation: they train as one model."""
-    groups = {}
-    for arm in arms:
-        groups.setdefault((arm.hidden, arm.activation), []).append(arm)
-    return [tuple(group) for group in groups.values()]
-
-
-RUNS = sorted(  # (the part of the record, arms): each is one model; the long ones first
-    [("search", CANDIDATES), *(("all", arms) for arms in side_by_side(ARMS))], key=lambda run: -len(run[1])
+UNTRAINED = tuple(  # looked at before training only
+    Arm((30,) * depth, activation, init)
+    for depth in range(1, 13)
+    for activation, init in (
+        ("sigmoid", "default"),
+        ("sigmoid", "xavier_normal"),
+        ("sigmoid", RESCUE),
+        ("relu", "default"),
+    )
 )
 
 
-def last_batch(images):
-    """Return the batch on which gradients are read before training: images and labels of the last one of epoch 1."""
-    from common.batches import Batches
-
-    return deque(Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1), maxlen=1).pop()
+@dataclass(frozen=True)
+class Settings(Options):
+    """Exercise 2a: vanishing gradients on Fashion-MNIST."""
 
 
-def prepare(arms, seeds, batch):
-    """Build the model of these arms; return it, its linear layers and the norms on `batch`."""
-    from common import models, probes, train as training
+def load(folder, stand_in, quick):
+    """Fashion-MNIST, or generated images in its place."""
+    return data.fashion_mnist(folder, stand_in, quick)
 
-    images, labels = batch
+
+def plan(settings):
+    """What the record has: for each part the epochs, and its arms."""
+    return {"arms": (settings.epochs, ARMS), "depth": (0, UNTRAINED)}
+
+
+def together(part, arms, settings):
+    """Group arms that differ in initialisation only, which train as one model of at most about 16 members."""
+    if part == "depth":
+        return [arms]
+    groups, most = {}, max(1, 16 // settings.seeds)
+    for arm in arms:
+        groups.setdefault((arm.hidden, arm.activation, arm.optimizer, arm.lr, arm.momentum), []).append(arm)
+    runs = [same[start : start + most] for same in groups.values() for start in range(0, len(same), most)]
+    return sorted(runs, key=lambda run: -len(run))  # the long ones first
+
+
+def check(settings, device):
+    """Refuse arms that cannot be trained."""
+    for arm in (*ARMS, *UNTRAINED):
+        training.optimizer(arm.optimizer, models.mlp(arm.hidden, arm.activation, [(arm.init, 0)]).parameters(), arm.lr)
+
+
+def prepare(arms, seeds, images):
+    """Build the model of these arms and seeds; return it, its layers and the norms on epoch 1's last batch."""
     members = [(arm.init, seed) for arm in arms for seed in range(seeds)]
-    model = models.mlp(arms[0].hidden, arms[0].activation, members, images[0].numel()).to(images.device)
-    layers = list(model[1::2])
+    features = images.images[0].numel()
+    model = models.mlp(arms[0].hidden, arms[0].activation, members, features).to(images.images.device)
+    layers = models.linears(model)
+    last_batch = deque(batches.Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1), maxlen=1).pop()
     with probes.GradientNorms(layers) as probe:
-        training.forward_backward(model, images, labels)
+        training.forward_backward(model, *last_batch)
     return model, layers, probe.norms
 
 
 def predict(arm, layers, mine, at_output):
     """Return the signal norm of each layer, [layer], that theory/1b derives from the output layer's, [seed]."""
-    from common import theory
-
     weights = [layer.weight.detach()[mine].cpu().double().numpy() for layer in layers]
     biases = [layer.bias.detach()[mine].cpu().double().numpy() for layer in layers]
     factor = theory.predict_net(weights, biases, arm.activation).factor
     return theory.signal(factor, sum(at_output) / len(at_output)).tolist()
 
 
-def train(arms, settings, images, scored, run):
-    """Train arms of one shape and activation on one Split, score them on another; return the record's entries."""
-    import torch
+def train(run, settings, parts):
+    """Train the arms of a run side by side; return an entry of the record for each."""
+    images, test = (parts[name].to(run.device) for name in ("train_images", "test_images"))
+    if run.part == "depth":
+        return [untrained(arm, settings.seeds, images) for arm in run.cases]
+    arm, seeds = run.cases[0], settings.seeds
+    model, layers, initial = prepare(run.cases, seeds, images)
+    members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
+    predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(run.cases, members)]
 
-    from common import probes, train as training
-    from common.batches import Batches
-
-    model, layers, initial = prepare(arms, settings.seeds, last_batch(images))
-    parts = [slice(i * settings.seeds, (i + 1) * settings.seeds) for i in range(len(arms))]
-    predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(arms, parts)]
-
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-    batches = partial(Batches, images, BATCH_SIZE, ORDER_SEED)
-    measure = partial(training.evaluate, model, Batches(scored, 1000))
-    rows = training.fit(model, optimizer, settings.epochs, batches, measure, run, probes.GradientNorms(layers))
+    optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
+    in_order = partial(batches.Batches, images, BATCH_SIZE, ORDER_SEED)
+    measure = partial(training.evaluate, model, batches.Batches(test, 1000))
+    rows = training.fit(model, optimizer, run.epochs, in_order, measure, run, probes.GradientNorms(layers))
     status = training.statuses(rows[-1], classes=10)
-    variance = probes.output_variance(model, [*model[2::2], layers[-1]], Batches(scored, 1000))
+    variance = probes.output_variance(model, models.outputs(model), batches.Batches(test, 1000))
 
-    def entry(arm, mine, signal):
-        def norms(kind):
-            return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(layers))]
+    def over_epochs(kind, mine):
+        return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(layers))]
 
-        return asdict(arm) | {
-            "name": arm.name,
+    return [
+        {
             "status": status[mine],
-            "test_accuracy": [[correct / len(scored) for correct in row["correct"][mine]] for row in rows],
-            "gradient_norm": {kind: norms(kind) for kind in probes.KINDS},
+            "test_accuracy": [[correct / len(test) for correct in row["correct"][mine]] for row in rows],
+            "gradient_norm": {kind: over_epochs(kind, mine) for kind in probes.KINDS},
             "initial": {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS},
             "predicted": {"signal": signal},
             "layer_variance": [layer[mine] for layer in variance],
         }
-
-    return [entry(*each) for each in zip(arms, parts, predicted)]
-
-
-# ---- in worker processes, of one thread each on a CPU, so that results do not depend on how many there are ----
-
-
-def survey(settings):
-    """Look for what the runs need; see machine.survey()."""
-    from common import data
-
-    root = command.beside(settings.data, "data")
-    return machine.survey(settings.device, partial(data.load, "Fashion-MNIST", root, settings.stand_in, settings.quick))
-
-
-def splits(settings, what):
-    """Return the training and the test Split on the device, where this process uses one thread from now on."""
-    import torch
-
-    from common import data
-
-    torch.set_num_threads(1)
-    root, device = command.beside(settings.data, "data"), machine.device(settings.device)
-    return data.again("Fashion-MNIST", what, root, settings.quick, device)
-
-
-@machine.within_memory(BATCH_SIZE)
-def carry_out(part, arms, *, settings, shared):
-    """Train one of RUNS; return its part, the record's entries, the seconds, versions and machine.
-
-    shared: what all runs have in common, which with the arms determines the result. The search is scored on
-    training images that are held out, the rest on the test set.
-    """
-    from common import runs
-
-    images, scored = splits(settings, shared["data"])
-    if part == "search":
-        images, scored = images[: -shared["held_out"]], images[-shared["held_out"] :]
-
-    def after(run):
-        workers.report((part, arms), len(run.rows), run.seconds)
-
-    name = f"ex2a-{part}-{arms[0].activation}-{len(arms[0].hidden)}"
-    determined_by = shared | {"arms": [arm.name for arm in arms]}
-    here = machine.describe(images.images.device)
-    run = runs.Run(command.beside(settings.runs, "runs"), name, determined_by, settings.fresh, after, here)
-    after(run)
-    entries = train(arms, settings, images, scored, run)
-    return part, entries, run.seconds, *run.where
-
-
-@machine.within_memory(BATCH_SIZE)
-def by_depth(what, *, settings):
-    """Measure deeper and deeper nets before training, the entries of "depth".
-
-    unmoved: the share of layer 1's weights that one step of SGD leaves as they are in float32, bit for bit.
-    """
-    images, _ = splits(settings, what)
-    entries, batch = [], last_batch(images)
-    for hidden_layers in DEPTHS:
-        for activation, init in DEPTH_ARMS:
-            arm = Arm((30,) * hidden_layers, activation, init)
-            _, layers, initial = prepare([arm], settings.seeds, batch)
-            weight, signal = layers[0].weight, predict(arm, layers, slice(None), initial["signal"][-1])
-            entry = {"hidden_layers": hidden_layers, "activation": activation, "init": init, "initial": initial}
-            entry["predicted"] = {"signal": signal}
-            entry["unmoved"] = (weight - LR * weight.grad == weight).cpu().double().mean((1, 2)).tolist()
-            entries.append(entry)
-    return entries
-
-
-# ---- in the script itself, which only keeps the books ----
-
-
-def experiment(settings, record_path):
-    """Train what is missing and write the record to record_path(what the data is); return that path."""
-    from common import runs
-
-    with workers.pool(1) as single:
-        what, lengths, offers = single.submit(survey, settings).result()
-    path = record_path(what)
-    runs.check_target(path, what)
-    shared = {
-        **{"data": what, "epochs": settings.epochs, "seeds": settings.seeds, "batch_size": BATCH_SIZE, "lr": LR},
-        **{"momentum": 0, "order_seed": ORDER_SEED, **lengths},
-        "held_out": min(HELD_OUT, lengths["train_images"] // 10),
-    }
-    if path.exists() and not settings.fresh:
-        old = runs.read_record(path, *PARTS)
-        if old["arms"]:
-            runs.check_same(path, old, shared)
-    entries, ended = {"search": [], "all": []}, []
-
-    def finished(result):
-        part, found, *rest = result
-        entries[part] += found
-        ended.append(rest)
-
-    def members(run):
-        return len(run[1]) * settings.seeds
-
-    jobs, states = min(settings.jobs or offers["jobs"], len(RUNS)), command.beside(settings.runs, "runs")
-    with runs.lock(states, "ex2a", path.parent), workers.pool(jobs, offers["gpus"]) as many:
-        print(f"Training on {what}: {lengths['train_images']} images, {many.name}", file=sys.stderr)
-        depth = many.submit(partial(by_depth, settings=settings), what)
-        progress = command.Progress(settings.epochs * sum(map(members, RUNS)))
-        each = partial(carry_out, settings=settings, shared=shared)
-        workers.sweep(many, each, RUNS, settings.epochs, progress.step, finished, members)
-        record = {"schema": runs.SCHEMA, "exercise": "2a", "depth": depth.result()}
-    seconds, versions, machines = zip(*ended)
-    record |= {"data": shared.pop("data"), "settings": shared, "seconds": sum(seconds)}
-    record |= {"versions": versions[-1], "machine": machines[-1]}
-    order = [arm.name for arm in ARMS]
-    record["arms"] = sorted(entries["all"], key=lambda entry: order.index(entry["name"]))
-    record["search"] = [
-        {"init": entry["init"], "status": entry["status"], "held_out_accuracy": entry["test_accuracy"][-1]}
-        for entry in entries["search"]
+        for mine, signal in zip(members, predicted)
     ]
-    runs.write_record(path, record)
-    return path
 
 
-def main(settings):
-    """Train what is missing, which writes the record, and draw from it; return the results as text."""
-    from common import plots, runs
-    from figures import ex2a
+def untrained(arm, seeds, images):
+    """Measure a net before training. unmoved: the share of layer 1's weights that a step of SGD leaves bit for bit."""
+    _, layers, initial = prepare([arm], seeds, images)
+    weight = layers[0].weight
+    return {
+        "hidden_layers": len(arm.hidden),
+        "initial": initial,
+        "predicted": {"signal": predict(arm, layers, slice(None), initial["signal"][-1])},
+        "unmoved": (weight - arm.lr * weight.grad == weight).cpu().double().mean((1, 2)).tolist(),
+    }
 
-    settings = command.small(settings)
-    record_path = partial(command.record_path, settings, "ex2a.json")
-    if settings.plot_only:
-        path = record_path("stand-in" if settings.stand_in else "")
-    else:
-        path = experiment(settings, record_path)
-    record = runs.read_record(path, *PARTS)
-    for name, made in ex2a.figures(record):
-        with runs.atomic(path.with_name(name)) as file:
-            plots.save(made, file)
-    return f"{ex2a.table(record)}\n{path} and its ex2a_*.png are written"
 
+experiment = Experiment(
+    "ex2a",
+    Settings,
+    load,
+    plan,
+    train,
+    figures=ex2a,
+    together=together,
+    check=check,
+    fixed={"batch_size": BATCH_SIZE, "lr": LR, "momentum": 0, "order_seed": ORDER_SEED},
+)
 
 if __name__ == "__main__":
-    from ex2a_vanishing import Settings, main  # under the name by which workers know it
-
-    command.run(main, command.read(Settings, __doc__))
+    experiment.main(__doc__)

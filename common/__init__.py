@@ -1,0 +1,21 @@
+"""What the exercises share: the subject, one module each, none of which knows another; and the machinery, experiment/.
+
+A module of the subject is loaded when something of it is first used, so that --help need not wait for PyTorch.
+"""
+
+from importlib.util import find_spec
+
+NEEDED = "torch", "torchvision", "numpy", "matplotlib", "tyro", "tqdm", "filelock", "distributed", "lazy_loader"
+SUBJECT = "batches", "data", "models", "plots", "probes", "theory", "train"
+
+_missing = [package for package in NEEDED if find_spec(package) is None]
+if _missing:
+    raise SystemExit(f"{', '.join(_missing)} not installed. Install requirements.txt: pip install -r requirements.txt")
+
+import lazy_loader  # noqa: E402
+
+
+def __getattr__(name):
+    if name not in SUBJECT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return lazy_loader.load(f"{__name__}.{name}", suppress_warning=True)

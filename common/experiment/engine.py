@@ -1,0 +1,181 @@
+"""Where runs are trained: on Dask's workers, of this machine or of a cluster."""
+
+import logging
+import os
+import pickle
+import platform
+import signal
+import sys
+import threading
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import resource_tracker
+from queue import Empty, SimpleQueue
+
+import dask
+from distributed import Client, KilledWorker, LocalCluster, get_worker
+
+PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
+AGAIN = "The same command goes on from here"
+for _name in ("distributed", "distributed.client"):  # of a scheduler that is lost they print tracebacks
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+
+class Engine:
+    """Workers that carry out calls, `places` at a time. name: for people; cluster: the LocalCluster of this machine."""
+
+    def __init__(self, client, name, places, cluster=None, resources=None):
+        self.name, self.places, self._client, self._cluster, self._resources = name, places, client, cluster, resources
+
+    def grow(self, places):
+        """Let so many runs go side by side on this machine; a cluster has the workers that it has."""
+        if self._cluster:
+            self._cluster.scale(places)
+            self.name, self.places = f"{places} process{'es' * (places > 1)}", places
+
+    def submit(self, function, *arguments):
+        """Return the distributed.Future of function(*arguments), which travel by reference."""
+        elsewhere, torch = not self._cluster, version("torch")
+
+        def on_worker(call):  # a local function travels by value: the scheduler, which opens it too, needs nothing of ours
+            address = get_worker().address
+            if elsewhere:
+                if os.getcwd() not in sys.path:
+                    sys.path.insert(0, os.getcwd())
+                try:
+                    import common  # noqa: F401
+                except (ImportError, SystemExit) as error:
+                    raise OSError(f"{address} was not started in a checkout of this repository ({error})") from None
+                if version("torch") != torch:
+                    raise OSError(f"{address} has torch {version('torch')}, here is {torch}. Start it with the same")
+            function, arguments = pickle.loads(call)
+            return function(*arguments)
+
+        call = pickle.dumps((function, arguments))
+        return self._client.submit(on_worker, call, pure=False, resources=self._resources)
+
+    def sweep(self, function, calls):
+        """Call function(place, tell, *call) for each of `calls`; yield (number, what it tells or its Future) as they come.
+
+        place: the worker's number on this machine, 0 on a cluster; tell() takes what can be sent as it is, numbers and
+        texts.
+        """
+        events, topic = SimpleQueue(), f"runs of {self._client.id}"
+        self._client.subscribe_topic(topic, lambda event: events.put(event[1]["told"]))
+        futures = [self.submit(_telling, topic, number, function, *call) for number, call in enumerate(calls)]
+        for number, future in enumerate(futures):
+            future.add_done_callback(lambda future, number=number: events.put((number, future)))
+        left = len(futures)
+        while left:
+            with suppress(Empty):
+                number, event = events.get(timeout=1)  # not for ever: Windows lets no signal through
+                left -= hasattr(event, "result")
+                yield number, event
+
+
+def _telling(topic, number, function, *arguments):
+    """Call the function on a worker; what it tells reaches sweep() through the scheduler."""
+    worker = get_worker()
+    place = worker.name if isinstance(worker.name, int) else 0
+    return function(place, lambda *told: worker.log_event(topic, {"told": (number, told)}), *arguments)
+
+
+@contextmanager
+def of_this_machine(places, folder):
+    """Yield an Engine of so many worker processes, closed to others; leaving the block ends them, in their work too.
+
+    folder: of Dask's own files. The user's Dask configuration is set aside. A worker that dies is replaced, and its
+    run repeated. Workers are deaf to Ctrl-C, and never outlive this process.
+    """
+    dask.config.refresh(paths=[], env={})
+    start = partial(
+        LocalCluster,
+        n_workers=places,
+        threads_per_worker=1,
+        memory_limit=0,
+        dashboard_address=None,
+        security=True,
+        protocol="tls://",
+        local_directory=str(folder),
+        silence_logs=logging.CRITICAL,
+    )
+    with _held_back():
+        cluster = _within(30, start)
+    if cluster is None:
+        raise OSError("no worker process has started within 30 s. Has this machine a loopback interface that is up?")
+    with cluster, Client(cluster) as client, _failures_named("this machine's scheduler"):
+        engine = Engine(client, "", places, cluster)
+        engine.grow(places)
+        yield engine
+
+
+@contextmanager
+def of_cluster(address):
+    """Yield an Engine of the Dask cluster whose scheduler is at `address`.
+
+    Each thread of a worker takes one run at a time; where workers declare a resource GPU, each of those does.
+    The scheduler repeats the run of a worker that dies on another one. Raises OSError where no scheduler answers,
+    none has workers or it is lost; what a worker has begun it then ends alone, and keeps the state.
+    """
+    client = _within(11, partial(Client, address, timeout=10))  # alone it waits for ever on a server that is silent
+    if client is None:
+        raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler")
+    with client, _failures_named(f"the scheduler at {address}"):
+        found = client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = int(sum(worker["resources"].get("GPU", 0) for worker in found))
+        places = gpus or sum(worker["nthreads"] for worker in found)
+        if not places:
+            raise OSError(f"the scheduler at {address} has no workers. Start some with: dask worker {address}")
+        for worker, found in client.get_versions()["workers"].items():
+            python = found["host"]["python"]
+            if not python.startswith(PYTHON):
+                raise OSError(f"{worker} has Python {python}, here is {PYTHON}. Start it with the same")
+        name = f"{places} place{'s' * (places > 1)} of {address}, dashboard {client.dashboard_link}"
+        yield Engine(client, name, places, resources={"GPU": 1} if gpus else None)
+
+
+@contextmanager
+def _failures_named(scheduler):
+    """Make what Dask raises where its parts die an OSError of one line."""
+    try:
+        yield
+    except KilledWorker as error:
+        died = f"a run's workers died again and again ({error.last_worker.address}; out of memory?)"
+        raise OSError(f"{died}. {AGAIN}") from None
+    except CancelledError:
+        raise OSError(f"{scheduler} is gone. {AGAIN}") from None
+
+
+def _within(seconds, call):
+    """Return what call() returns; None where it raises or takes longer, and is left to itself."""
+    result = SimpleQueue()
+
+    def answer():
+        with suppress(Exception):
+            result.put(call())
+
+    threading.Thread(target=answer, daemon=True).start()
+    with suppress(Empty):
+        return result.get(timeout=seconds)
+
+
+@contextmanager
+def _held_back():
+    """Hold back Ctrl-C and SIGTERM to the end of the block, and Ctrl-C for good in the processes that it starts."""
+    late = []
+    ending = signal.SIGINT, signal.SIGTERM
+    before = {number: signal.signal(number, lambda number, _: late.append(number)) for number in ending}
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows; a thread or process inherits what is blocked
+        resource_tracker.ensure_running()  # it would let Ctrl-C in again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in late:
+            signal.raise_signal(number)

@@ -1,0 +1,155 @@
+"""An experiment from the command line to the figures; what it compares and how it trains, the script says."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import lazy_loader
+
+from . import options, records
+from .book import Book
+
+engine, progress, worker = (
+    lazy_loader.load(f"common.experiment.{name}", suppress_warning=True) for name in ("engine", "progress", "worker")
+)
+ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
+
+
+def alone(part, cases, settings):
+    """Train each case as a run of its own."""
+    return [(case,) for case in cases]
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """The functions by which a script says what its experiment is. They are called in worker processes, plan() anywhere.
+
+    A *case* is what becomes one entry of the record: a frozen dataclass with a `name`, whose compared fields say what
+    it is. A script defines one Experiment at its top level and calls main() under `if __name__ == "__main__"`.
+    """
+
+    name: str
+    """of the record, <name>.json, and of the figures, <name>_*.png"""
+    settings: type
+    """the subclass of Options that is the command line"""
+    data: Callable
+    """data(folder, stand_in, quick): what the data is called, "stand-in" if it is generated, and {name: part of it}"""
+    plan: Callable
+    """plan(settings): {part of the record: (epochs, cases in the record's order)}"""
+    train: Callable
+    """train(run, settings, parts of the data): a dict for each of run.cases, which state.Run describes"""
+    figures: ModuleType
+    """draw(record) yields (file name, picture with a method save(file)); table(record) and line(entry) return text"""
+    together: Callable = alone
+    """together(part, cases, settings): those that train as one run, [cases], in the order in which they shall be trained"""
+    check: Callable | None = None
+    """check(settings, device) raises ValueError where something cannot be trained"""
+    fixed: dict = field(default_factory=dict)
+    """what is held fixed, for the record"""
+    folder: str = "figures"
+    """where the record goes, beside the scripts"""
+
+    def main(self, description):
+        """Read the command line, train what is missing, draw, print; the exit code says what happened."""
+        self._importable()._main(description)
+
+    def _importable(self):
+        """Return this experiment as workers know it: of the script imported under its own name."""
+        script = Path(self.plan.__globals__["__file__"]).resolve()
+        if script.is_relative_to(ROOT):
+            name = ".".join(script.relative_to(ROOT).with_suffix("").parts)
+        else:
+            name = script.stem
+            sys.path.insert(0, str(script.parent))
+        return _of(name, self.name)
+
+    def __reduce__(self):
+        return _of, (self.plan.__module__, self.name)
+
+    def _main(self, description):
+        script = Path(sys.argv[0]).name
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            settings = options.read(self.settings, description)
+            print(self.run(settings), flush=True)
+        except BrokenPipeError:  # its reader has gone: nothing shall be left for the interpreter to flush
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt:
+            same = "the same command without --fresh" if settings.fresh else "the same command"
+            print(f"{script}: interrupted; {same} goes on from here", file=sys.stderr)
+            sys.exit(130)
+        except OSError as error:
+            print(f"{script}: error: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    def run(self, settings):
+        """Train what is missing, which keeps the record up to date, and draw from it; return the results as text."""
+        path = self._path(settings, "stand-in" if settings.stand_in else "")
+        if not settings.plot_only:
+            path = self._train_missing(settings)
+        record = records.read(path)
+        for name, picture in self.figures.draw(record):
+            with records.atomic(path.with_name(name)) as file:
+                picture.save(file)
+        return f"{self.figures.table(record)}\n{path} and its {self.name}_*.png are written"
+
+    def _path(self, settings, what):
+        """Where the record of data called `what` lies: in the folder given, else in one for real or generated data."""
+        folder = "figures/quick" if settings.quick else "figures/stand-in" if what == "stand-in" else self.folder
+        return (settings.out or ROOT / folder) / f"{self.name}.json"
+
+    def _train_missing(self, settings):
+        """Train what the record lacks, rewriting it behind every run; return its path."""
+        states = settings.runs or ROOT / "runs"
+        with ExitStack() as held:
+            held.enter_context(records.lock(states, self.name, "--runs"))
+            planned = sum(len(cases) for _, cases in self.plan(settings).values())
+            print(f"{self.name}: up to {planned} entries to train. Starting workers ...", file=sys.stderr, flush=True)
+            workers = held.enter_context(self._workers(settings, states))
+            what, sizes = workers.submit(worker.look, self, settings).result()
+            path = self._path(settings, what)
+            if path.parent != states:
+                held.enter_context(records.lock(path.parent, self.name, "--out"))
+            book = Book(self, settings, path, what, sizes)
+            todo = book.missing()
+            if todo:
+                workers.grow(min(settings.jobs or workers.submit(worker.places, settings.device).result(), len(todo)))
+                sizes = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sizes.items())
+                runs = f"{len(todo)} run{'s' * (len(todo) > 1)}"
+                print(f"Training on {what} ({sizes}): {runs}, {workers.name}", file=sys.stderr, flush=True)
+                self._sweep(workers, settings, book, todo)
+        return path
+
+    def _workers(self, settings, states):
+        if settings.scheduler:
+            return engine.of_cluster(settings.scheduler)
+        return engine.of_this_machine(settings.jobs or 1, states)
+
+    def _sweep(self, workers, settings, book, todo):
+        """Carry out the runs `todo`, (part, cases, epochs) each, and enter them in the book as they end."""
+        calls = [(self, settings, book.shared, *run) for run in todo]
+        left = {}  # epochs of the runs that have begun
+        with progress.Progress(sum(epochs * len(cases) for _, cases, epochs in todo)) as shown:
+            for number, event in workers.sweep(worker.carry_out, calls):
+                part, cases, epochs = todo[number]
+                begun, before = number in left, left.get(number, epochs)
+                if isinstance(event, tuple):  # epochs done, which are fewer than before where a worker died
+                    left[number] = min(before, epochs - event[0])
+                    shown.step(len(cases) * (before - left[number]), new=begun)
+                    continue
+                book.add(part, cases, event.result())
+                shown.step(len(cases) * before)
+                for line in filter(None, map(self.figures.line, event.result())):
+                    shown.say(line)
+
+
+def _of(module, name):
+    """Return the Experiment of that name at the top level of a module."""
+    found = vars(importlib.import_module(module)).values()
+    return next(value for value in found if type(value) is Experiment and value.name == name)  # no lazy module is loaded

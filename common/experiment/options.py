@@ -1,0 +1,108 @@
+"""The command line that all experiments share."""
+
+import os
+import re
+import sys
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import tyro
+
+LARGEST = 10000  # of whole numbers that are typed
+
+
+def _argument(read, metavar):
+    """Describe to tyro an argument of one word: `read` makes it a value, or raises ValueError with what is allowed."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _whole(text):
+    if not re.fullmatch(r"[0-9]{1,15}", text) or not 1 <= int(text) <= LARGEST:
+        raise ValueError(f"must be a whole number from 1 to {LARGEST} (got '{text}')")
+    return int(text)
+
+
+def _device(text):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", text):
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps (got '{text}')")
+    return text
+
+
+def _address(text):
+    if not re.fullmatch(r"(tcp|tls)://\S+:[0-9]+", text):
+        raise ValueError(f"must be tcp://HOST:PORT (got '{text}')")
+    return text
+
+
+def _otherwise(default):
+    """Let --help say in words what stands in for a flag that is left out."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {default})")
+
+
+FOLDER = _argument(lambda text: Path(text).absolute(), "DIR")  # a path typed is taken from the current folder
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all experiments understand; each has a subclass with defaults and further flags of its own.
+
+    What a subclass adds, with `epochs` and `seeds`, determines the results and is recorded. EXTENDING names those whose
+    larger value only adds entries to the record, so that a record of a smaller one goes on.
+    """
+
+    EXTENDING: ClassVar[tuple] = ()
+
+    epochs: int = 20
+    """epochs to train"""
+    seeds: int = 5
+    """seeds of every arm: 0, 1, ..."""
+    data: Annotated[Path | None, FOLDER, _otherwise("data, beside the scripts")] = None
+    """folder of the data sets, in torchvision's layout"""
+    out: Annotated[Path | None, FOLDER, _otherwise("figures; figures/quick, figures/stand-in")] = None
+    """folder for the record and the figures"""
+    runs: Annotated[Path | None, FOLDER, _otherwise("runs, beside the scripts")] = None
+    """folder for the state of unfinished and finished runs"""
+    jobs: Annotated[int | None, _argument(_whole, f"1..{LARGEST}"), _otherwise("cores, or GPUs")] = None
+    """runs at a time on this machine, of one thread each on a CPU"""
+    device: Annotated[str, _argument(_device, "auto|cpu|cuda|cuda:N|mps")] = "auto"
+    """where to train; auto is CUDA where it works, else the CPU"""
+    scheduler: Annotated[str | None, _argument(_address, "tcp://HOST:PORT"), _otherwise("this machine")] = None
+    """train on the workers of this Dask cluster"""
+    stand_in: bool = False
+    """train on generated data instead of the real one"""
+    quick: bool = False
+    """everything, small: tiny generated data, at most two epochs and two seeds"""
+    plot_only: bool = False
+    """redraw the figures from the record"""
+    fresh: bool = False
+    """train again what is already trained; leave it out to go on after an interruption"""
+
+    def small(self):
+        """The settings that --quick stands for."""
+        return replace(self, epochs=min(self.epochs, 2), seeds=min(self.seeds, 2))
+
+    def determining(self):
+        """What determines the results, by name."""
+        others = {field.name for field in fields(Options)} - {"epochs", "seeds"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
+
+
+def read(options, description):
+    """Read the command line into the dataclass `options`; a usage error ends the program with code 2."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # None if closed
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not a notebook's
+            stream.reconfigure(errors="backslashreplace")  # a path may have letters that the stream has not
+    if {"-h", "--help"} & {*sys.argv[1:]}:
+        print(description)  # as it was written: tyro would join its lines
+    registry = tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(lambda found: _argument(_whole, f"1..{LARGEST}") if found.type is int else None)
+    settings = tyro.cli(options, description="", config=(tyro.conf.FlagCreatePairsOff,), registry=registry)
+    return settings.small() if settings.quick else settings

@@ -1,0 +1,115 @@
+"""What happens where a run is trained: look at the device and the data, train, and say on what it was done."""
+
+import os
+import platform
+import sys
+import threading
+import time
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from .book import identity
+from .state import Run
+
+ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
+PACKAGES = "torch", "torchvision", "numpy", "matplotlib", "pillow"
+
+
+def describe(device):
+    """Return (versions, machine), what a result may depend on besides the settings."""
+    try:
+        versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    except PackageNotFoundError as error:
+        raise OSError(f"{error.name} is not installed. pip install -r requirements.txt") from None
+    machine = {
+        "device": str(device),
+        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+    return versions, machine
+
+
+def find_device(name, place=0):
+    """Return the torch.device called `name`, for "cuda" the GPU whose turn it is at this place (0, 1, ...).
+
+    Raises OSError where an explicit choice cannot be had.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"--device {name} cannot be used here ({reason}). Give --device cpu or auto") from None
+    return torch.device(name, place % torch.cuda.device_count()) if name == "cuda" else torch.device(name)
+
+
+def places(name):
+    """Return how many runs go side by side on this machine where --device is `name`: one a core, or one a GPU."""
+    device = find_device(name)
+    if device.type == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return torch.cuda.device_count() if device.type == "cuda" and name in ("auto", "cuda") else 1
+
+
+_read = lru_cache(1)(lambda read, *arguments: read(*arguments))  # once per process
+_one_at_a_time = threading.Lock()
+
+
+def _data(experiment, settings, stand_in):
+    """Return what the data is called and its parts, as the script's function gives them.
+
+    A worker of a cluster may do several runs at a time, in threads: they share the data, and the modules that the
+    script names are loaded before they are used, since lazy ones are not made for threads.
+    """
+    with _one_at_a_time:
+        for value in vars(sys.modules[experiment.train.__module__]).values():
+            if isinstance(value, ModuleType):
+                vars(value)
+        return _read(experiment.data, settings.data or ROOT / "data", stand_in, settings.quick)
+
+
+def look(experiment, settings):
+    """Look whether a run has what it needs here: device, packages, data, and arms that can be trained.
+
+    Returns what the data is called and how many images each part of it has.
+    """
+    device = find_device(settings.device)
+    describe(device)
+    if experiment.check:
+        try:
+            experiment.check(settings, device)
+        except ValueError as error:
+            raise OSError(str(error)) from None
+    name, parts = _data(experiment, settings, settings.stand_in)
+    return name, {key: len(part) for key, part in parts.items()}
+
+
+def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
+    """Train `cases` on the data that shared["data"] names; return their entries in the record.
+
+    shared: what determines the results of all runs. place, tell: see engine.Engine.sweep.
+    """
+    torch.set_num_threads(1)  # also on many cores, so that results do not depend on how many runs go side by side
+    device = find_device(settings.device, place)
+    what = shared["data"]
+    found, parts = _data(experiment, settings, what == "stand-in")
+    if found != what:
+        below = settings.data or ROOT / "data"
+        raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {below} there")
+    folder, here, began = settings.runs or ROOT / "runs", describe(device), time.monotonic()
+    run = Run(folder, experiment.name, part, cases, epochs, device, shared, here, settings.fresh, tell)
+    try:
+        entries = experiment.train(run, settings, parts)
+    except torch.OutOfMemoryError:
+        held = ", ".join(f"{key} {value}" for key, value in experiment.fixed.items())
+        raise OSError(f"out of memory on {device} ({held}). Free some of it, or give --device cpu") from None
+    versions, machine = run.where
+    seconds = run.seconds if run.rows else time.monotonic() - began
+    stamp = {"seconds": seconds, "versions": versions, "machine": machine}
+    return [identity(case) | {"name": case.name} | entry | stamp for case, entry in zip(cases, entries, strict=True)]
