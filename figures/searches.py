@@ -1,14 +1,23 @@
-"""What the searches of exercise 2b find in the runs of a record: pure functions, without torch."""
+"""What the searches of exercise 2b find in the runs of a record: pure functions of plain numbers."""
 
-import numpy as np
+import math
+from bisect import bisect
 
-COMPARED = "default", "sgd", "grid", "random"  # the best arm of each of these searches
+
+def rate(lr, digits=2):
+    """Write a learning rate: 1e-3, 2.8e-4; with more digits where two do not tell it from another."""
+    number, power = f"{lr:.{digits - 1}e}".split("e")
+    return f"{float(number):.{digits}g}e{int(power)}"
 
 
-def rate(lr):
-    """Write a learning rate: 1e-3, 2.8e-4."""
-    digits, power = f"{lr:.1e}".split("e")
-    return f"{float(digits):g}e{int(power)}"
+def rates(arms):
+    """Write the learning rates of these arms, with as many digits as tell them apart."""
+    different = len({arm["lr"] for arm in arms})
+    for digits in range(2, 18):
+        texts = [rate(arm["lr"], digits) for arm in arms]
+        if len({*texts}) == different:
+            break
+    return texts
 
 
 def arms(runs):
@@ -18,21 +27,27 @@ def arms(runs):
     """
     groups = {}
     for run in runs:
-        groups.setdefault((run["optimizer"], run["lr"]), []).append(run)
-    return [
-        {
-            **{key: same[0][key] for key in ("optimizer", "lr", "searches")},
-            "status": [run["status"] for run in same],
-            "ok": same[0]["status"] == "ok",
-            "train": same[0]["final_train_accuracy"],
-            "final": {
-                "train": [run["final_train_accuracy"] for run in same],
-                "test": [run["test_accuracy"][-1] for run in same],
-            },
-            "curves": {key: list(zip(*(run[f"{key}_accuracy"] for run in same))) for key in ("test", "train")},
-        }
-        for same in groups.values()
-    ]
+        groups.setdefault((run["optimizer"], run["lr"], run.get("momentum")), []).append(run)
+    return [arm(sorted(same, key=lambda run: run["seed"])) for same in groups.values()]
+
+
+def arm(same):
+    """Return the arm of the runs that differ in the seed only."""
+    first = same[0]
+    return {
+        "name": first["name"].partition(", seed")[0],
+        "optimizer": first["optimizer"],
+        "lr": first["lr"],
+        "searches": first["searches"],
+        "status": [run["status"] for run in same],
+        "ok": first["status"] == "ok",
+        "train": first["final_train_accuracy"],
+        "final": {
+            "train": [run["final_train_accuracy"] for run in same],
+            "test": [run["test_accuracy"][-1] for run in same],
+        },
+        "curves": {key: list(zip(*(run[f"{key}_accuracy"] for run in same))) for key in ("test", "train")},
+    }
 
 
 def of(arms, search):
@@ -50,23 +65,6 @@ def best(arms, search):
     return next((arm for arm in ranked(of(arms, search)) if arm["ok"]), None)
 
 
-def compared(arms):
-    """Return the arms that are compared and so deserve further seeds: the default and the best of each search."""
-    found = [best(arms, search) for search in COMPARED]
-    return [arm for number, arm in enumerate(found) if arm and arm not in found[:number]]
-
-
-def wanted(planned, runs, seeds):
-    """List (optimizer, learning rate, seed) of all runs that there shall be, as far as those done tell.
-
-    First seed 0 of every `planned` arm; when these are done, seeds 1, 2, ... of those that are compared.
-    """
-    first = [(arm.optimizer, arm.lr, 0) for arm in planned]
-    if not {(run["optimizer"], run["lr"], run["seed"]) for run in runs}.issuperset(first):
-        return first
-    return first + [(arm["optimizer"], arm["lr"], seed) for arm in compared(arms(runs)) for seed in range(1, seeds)]
-
-
 def best_of_random(adam, draws=5, n=40000):
     """Estimate the distribution of the best final training accuracy among `draws` learning rates 10^-k, k from U[1, 5].
 
@@ -74,20 +72,30 @@ def best_of_random(adam, draws=5, n=40000):
     failed rate enters with the accuracy that it has. Returns (accuracy ascending, probability of each), by the
     midpoint rule with n points: no random numbers.
     """
-    known = sorted((-np.log10(arm["lr"]), arm["train"]) for arm in adam)
-    k = 1 + 4 * (np.arange(n) + 0.5) / n
-    accuracy = np.sort(np.interp(k, *zip(*known)))
-    return accuracy, np.diff((np.arange(n + 1) / n) ** draws)  # P(best <= i-th smallest) = (i/n)^draws
+    known = sorted((-math.log10(arm["lr"]), arm["train"]) for arm in adam)
+    accuracy = sorted(between(known, 1 + 4 * (i + 0.5) / n) for i in range(n))
+    return accuracy, [((i + 1) / n) ** draws - (i / n) ** draws for i in range(n)]  # P(best <= i-th) = (i/n)^draws
+
+
+def between(known, k):
+    """The value at k on the line through the sorted points `known`, level beyond their ends."""
+    after = bisect(known, (k,))
+    if after in (0, len(known)):
+        return known[max(0, after - 1)][1]
+    (left, low), (right, high) = known[after - 1 : after + 1]
+    return low + (high - low) * (k - left) / (right - left)
 
 
 def comparable(arms):
-    """Whether random search has runs, and Adam's rates reach both ends of U[1, 5], beyond which no curve is drawn."""
-    k = [-np.log10(arm["lr"]) for arm in arms if arm["optimizer"] == "adam"]
-    return bool(of(arms, "random")) and min(k) < 1 + 1e-9 and max(k) > 5 - 1e-9
+    """Whether Adam was searched at random, and its rates reach both ends of U[1, 5], beyond which no curve is drawn."""
+    k = [-math.log10(arm["lr"]) for arm in arms if arm["optimizer"] == "adam"]
+    searched = {arm["optimizer"] for which in ("grid", "random") for arm in of(arms, which)}
+    return bool(of(arms, "random")) and searched == {"adam"} and min(k) < 1 + 1e-9 and max(k) > 5 - 1e-9
 
 
 def random_against_grid(arms):
     """Return the grid's best accuracy, P(random search's best is higher), and its expected accuracy."""
     accuracy, probability = best_of_random([arm for arm in arms if arm["optimizer"] == "adam"])
     grid = best(arms, "grid")["train"]
-    return grid, float(probability[accuracy > grid + 1e-9].sum()), float(probability @ accuracy)
+    wins = math.fsum(share for level, share in zip(accuracy, probability) if level > grid + 1e-9)
+    return grid, wins, math.fsum(level * share for level, share in zip(accuracy, probability))
