@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -28,10 +29,28 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)), (0, (1, 2)), (0, (6, 1, 1, 1)))
 
 
+def look(number):
+    """Return the colour and the line style of line `number`: there are 81, then they start again."""
+    turn, place = divmod(number, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": LINES[(place + turn) % len(LINES)]}
+
+
+class Picture(Figure):
+    """A figure that can be saved, so that who saves it need not know matplotlib."""
+
+    def save(self, file):
+        """Write it as PNG into an open binary file: the same bytes for the same versions, few of them."""
+        drawn = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            self.savefig(drawn, format="png")
+        # A palette takes a third of the bytes and no visible colour.
+        Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+
+
 def figure(title, panels=1, height=3.4, note=None, sharey=True):
-    """Return a Figure and its list of axes, side by side; `title` states the finding, `note` what is shown."""
+    """Return a Picture and its list of axes, side by side; `title` states the finding, `note` what is shown."""
     with matplotlib.rc_context(STYLE):
-        made = Figure(figsize=(5.6 if panels == 1 else 7.4, height), layout="constrained")
+        made = Picture(figsize=(5.6 if panels == 1 else max(7.4, 2.4 * panels), height), layout="constrained")
         axes = made.subplots(1, panels, sharey=sharey, squeeze=False)[0]
         lines = textwrap.fill(title, 62 if panels == 1 else 84)
         made.suptitle(lines, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
@@ -45,6 +64,13 @@ def source(record):
     return "GENERATED DATA (stand-in)" if record["data"] == "stand-in" else record["data"]
 
 
+def caption(record, seen):
+    """Say what a figure shows: its data, what is seen of it, and how many entries there are where some are missing."""
+    made = sum(len(part) for part in record.values() if isinstance(part, list))
+    missing = f"; so far {made} of {record['planned']} runs" if made < record["planned"] else ""
+    return f"{source(record)}; {seen}{missing}"
+
+
 def band(*seeds):
     """Say what curve() draws of so many seeds; several numbers where the curves differ in it."""
     number = " or ".join(map(str, sorted({*seeds})))
@@ -52,20 +78,20 @@ def band(*seeds):
 
 
 def draw(title, panels, finish, note, sharey=True, marker=""):
-    """Return a Figure with one panel per (heading, curves) pair, each finished by finish(axes).
+    """Return a Picture with one panel per (heading, curves) pair, each finished by finish(axes).
 
     curves: (label, x, values) triples. values [x][seed] were measured; values [x] are theory and drawn thin and
     dashed: in grey, or without a label in the colour of the measured curve before them.
     """
     made, each = figure(title, len(panels), note=note, sharey=sharey)
     for axes, (heading, curves) in zip(each, panels):
-        number, greys = -1, iter(("0.2", "0.6"))
+        number, greys = -1, cycle(("0.2", "0.6"))
         for label, x, values in curves:
             if np.ndim(values) == 2:
                 number += 1
                 curve(axes, x, values, label, number).set_marker(marker)
             else:
-                colour = next(greys) if label else COLOURS[number]
+                colour = next(greys) if label else look(number)["color"]
                 axes.plot(x, values, color=colour, linestyle="--", linewidth=1, label=label or "_theory")
         axes.set_title(heading, fontsize=9)
         finish(axes)
@@ -80,9 +106,9 @@ def curve(axes, x, values, label, number):
     A value that is not finite leaves a gap.
     """
     values = np.array(values, dtype=float)
-    (line,) = axes.plot(x, values.mean(1), color=COLOURS[number], linestyle=LINES[number], label=label)
+    (line,) = axes.plot(x, values.mean(1), label=label, **look(number))
     if values.shape[1] > 1:
-        axes.fill_between(x, values.min(1), values.max(1), color=COLOURS[number], alpha=0.18, linewidth=0)
+        axes.fill_between(x, values.min(1), values.max(1), color=line.get_color(), alpha=0.18, linewidth=0)
     return line
 
 
@@ -103,11 +129,12 @@ def _percent(axes):
 def limits(groups):
     """Return the decades (floor, ceiling) around all positive numbers of nested lists, and whether there are zeros."""
     values = np.concatenate([np.array(values, dtype=float).ravel() for group in groups for values in group])
-    positive = values[values > 0]
+    positive = values[(values > 0) & np.isfinite(values)]
     if not len(positive):
         return 1e-10, 1.0, True
     zeros = bool((values == 0).any())
-    return 10.0 ** (np.floor(np.log10(positive.min())) - zeros), 10.0 ** np.ceil(np.log10(positive.max())), zeros
+    floor = np.floor(np.log10(positive.min())) - zeros
+    return 10.0**floor, 10.0 ** max(np.ceil(np.log10(positive.max())), floor + 1), zeros
 
 
 def norms(groups):
@@ -118,8 +145,8 @@ def norms(groups):
     floor, ceiling, zeros = limits(groups)
 
     def finish(axes):
-        axes.set(xlabel="epoch (0: before training)", ylabel="gradient norm of the layer", yscale="log")
         axes.set_ylim(floor / (2 if zeros else 1), ceiling)
+        axes.set(xlabel="epoch (0: before training)", ylabel="gradient norm of the layer", yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if zeros:
             axes.axhline(floor, color="0.5", linewidth=0.8)
@@ -185,21 +212,12 @@ def end_labels(axes, size=8):
         )
 
 
-def save(made, file):
-    """Write the figure as PNG into an open binary file: the same bytes for the same versions, few of them."""
-    drawn = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        made.savefig(drawn, format="png")
-    # A palette takes a third of the bytes and no visible colour.
-    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
-
-
 def marks(axes, x, y, failed, label, number):
     """Draw one mark per point in the shape and colour of `number`, and a cross where it failed."""
     done = [(a, b) for a, b, bad in zip(x, y, failed) if not bad]
     lost = [(a, b) for a, b, bad in zip(x, y, failed) if bad]
-    style = {"color": COLOURS[number], "linestyle": "", "clip_on": False, "zorder": 3}
-    axes.plot(*zip(*done or [(np.nan, np.nan)]), marker="osD^v"[number], label=label, **style)
+    style = {"color": look(number)["color"], "linestyle": "", "clip_on": False, "zorder": 3}
+    axes.plot(*zip(*done or [(np.nan, np.nan)]), marker="osD^v"[number % 5], label=label, **style)
     axes.plot(*zip(*lost or [(np.nan, np.nan)]), marker="x", markersize=7, markeredgewidth=2, **style)
 
 

@@ -49,7 +49,7 @@ def width(row):
     return row[1][0]
 
 
-def figures(record):
-    """Yield (file name, Figure) where the record has what it shows."""
+def draw(record):
+    """Yield (file name, picture) where the record has what it shows."""
     if "growth" in record:
         yield "benchmark_growth.png", draw_growth(record)
