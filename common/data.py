@@ -1,21 +1,16 @@
 """Fashion-MNIST, CIFAR-10 and a generated stand-in, as uint8 tensors in memory."""
 
-import gzip
-import hashlib
-import os
-import platform
+import pickle
 import sys
-import threading
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from http.client import HTTPException
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
 
-# MD5 of the files as torchvision reads them (decompressed); it checks the first four at download only.
+from common.published import Missing, obtain
+
+# MD5 of the unpacked files, named as torchvision lays them out, in the order in which they are put together.
 FASHION_MNIST = {
     "FashionMNIST/raw/train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "FashionMNIST/raw/train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
@@ -31,11 +26,9 @@ CIFAR10 = {
     "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
     "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
 }
+ARCHIVE = {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}  # CIFAR-10 as its authors publish it
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-
-
-class Missing(OSError):
-    """The real data is not there and could not be downloaded; nothing is damaged."""
+QUICK = 1280, 500  # training and test images of the tiny stand-in
 
 
 @dataclass(frozen=True)
@@ -76,112 +69,73 @@ def splits(train_images, train_labels, test_images, test_labels):
     )
 
 
-def fashion_mnist(root):
-    """Return real Fashion-MNIST, 60000 training and 10000 test images of 28 x 28 x 1, from below `root`.
+def fashion_mnist(root, stand_in=False, quick=False):
+    """Return ("Fashion-MNIST", {"train_images": Split, "test_images": Split}), read from below the folder `root`.
 
-    Raises Missing where it is neither there nor to be downloaded, OSError where a file is not the published one.
+    A stand-in takes its place, and "stand-in" that of the name: with `stand_in` one of the same size, with `quick` a
+    tiny one, and, loudly, where read_fashion_mnist() raises Missing. OSError where a file is not the published one.
     """
-    reader = _torchvision().FashionMNIST
-    _unpack_debian(Path(root))
-    parts = _obtain(reader, Path(root), FASHION_MNIST)
-    return splits(*(x for part in parts for x in (part.data.numpy()[..., None], part.targets)))
+    return _real_or_generated("Fashion-MNIST", read_fashion_mnist, root, stand_in, quick, (28, 28, 1), (60000, 10000))
 
 
-def cifar10(root):
-    """Return real CIFAR-10, 50000 training and 10000 test images of 32 x 32 x 3; raises like fashion_mnist()."""
-    parts = _obtain(_torchvision().CIFAR10, Path(root), CIFAR10)
-    return splits(*(x for part in parts for x in (part.data, part.targets)))
+def cifar10(root, stand_in=False, quick=False):
+    """Return ("CIFAR-10", {"train_images": Split, "test_images": Split}) or a stand-in, like fashion_mnist()."""
+    return _real_or_generated("CIFAR-10", read_cifar10, root, stand_in, quick, (32, 32, 3), (50000, 10000))
 
 
-def _torchvision():
-    """Import torchvision.datasets; a torchvision built for another torch fails at its import."""
-    try:
-        from torchvision import datasets
-    except (ImportError, RuntimeError) as error:
-        found = ", ".join(f"{name} {_version(name)}" for name in ("torch", "torchvision"))
-        raise OSError(
-            f"torchvision does not go with torch (got {found}: {error}). Install requirements.txt anew"
-        ) from None
-    return datasets
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _obtain(reader, root, checksums):
-    """Read both parts through torchvision, after the checksum of every file: CIFAR-10's are pickles."""
-    if root.exists() and not root.is_dir():
-        raise OSError(f"--data must be a folder (got {root}). Expected below it: {next(iter(checksums))}")
-    if not _verified(root, checksums):
-        names, folder = ", ".join(Path(name).name for name in checksums), root / Path(next(iter(checksums))).parent
+def _real_or_generated(name, read, root, generated, quick, shape, size):
+    both = None
+    if not (generated or quick):
         try:
-            _watched(lambda: reader(root, download=True), (root, folder), 10)
-        except (OSError, RuntimeError, HTTPException) as error:
-            why = " ".join(str(error).split())
-            raise Missing(
-                f"no {reader.__name__} below {root}, and the download failed ({why}). "
-                f"By hand: put {names} into {folder}"
-            ) from None
-        if not _verified(root, checksums):
-            raise OSError(f"the download left {root} incomplete. Remove it and try again")
-    return reader(root, train=True), reader(root, train=False)
-
-
-def _unpack_debian(root):
-    """Lay out below `root` what is not there and Debian's package dataset-fashion-mnist has, as a download would."""
-    for name in FASHION_MNIST:
-        packed, target = DEBIAN / f"{Path(name).name}.gz", root / name
-        if packed.exists() and not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}.{os.getpid()}")
-            partial.write_bytes(gzip.decompress(packed.read_bytes()))
-            partial.replace(target)
-            print(f"Fashion-MNIST: unpacked {packed} into {target.parent}", file=sys.stderr)
-
-
-def _verified(root, checksums):
-    """Whether every file is there; a file that is there with other content raises OSError."""
-    present = [name for name in checksums if (root / name).exists()]
-    for name in present:
-        try:
-            found = hashlib.md5((root / name).read_bytes(), usedforsecurity=False).hexdigest()
-        except OSError as error:
-            raise OSError(f"cannot read {root / name} ({error.strerror}). Expected the published file") from None
-        if found != checksums[name]:
-            raise OSError(
-                f"{root / name} is not the published file (got checksum {found}, expected {checksums[name]}). "
-                "Remove it to have it downloaded again"
+            both = read(root)
+        except Missing as error:
+            print(
+                f"\nNO REAL DATA: {error}.\nGENERATED DATA takes its place: a stand-in, whose results say "
+                f"nothing about {name} and are kept apart.\n",
+                file=sys.stderr,
             )
-    return len(present) == len(checksums)
+    if both is None:
+        name, both = "stand-in", stand_in(shape, *(QUICK if quick else size))
+    return name, dict(zip(("train_images", "test_images"), both, strict=True))
 
 
-def _watched(download, folders, seconds):
-    """Call download(), which has no limit of its own; TimeoutError once no file has grown for so many seconds.
+def read_fashion_mnist(root):
+    """Return (training Split, test Split) of Fashion-MNIST, 60000 and 10000 images of 28 x 28 x 1.
 
-    Noticed after twice that time at most. A limit for each network wait would not do: a name may have many addresses,
-    and the name server a wait of its own.
+    The files lie in `root`/FashionMNIST/raw, in `root` itself or where Debian has them, gzipped or not, or are
+    downloaded. Raises Missing where that fails too, OSError where a file is not the published one.
     """
-    errors, size = [], -1
+    by_hand = "gzipped or not (https://github.com/zalandoresearch/fashion-mnist), or apt install dataset-fashion-mnist"
+    contents = obtain("FashionMNIST", root, FASHION_MNIST, by_hand, folders=[DEBIAN])
+    arrays = {name: _idx(content) for name, content in contents}
+    train, train_labels, test, test_labels = (arrays[name] for name in FASHION_MNIST)
+    return splits(train[..., None], train_labels, test[..., None], test_labels)
 
-    def call():
-        try:
-            download()
-        except Exception as error:  # it belongs to the thread that waits below
-            errors.append(error)
 
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        before, size = size, sum(path.lstat().st_size for folder in folders for path in folder.glob("*"))
-        if size == before:
-            raise TimeoutError(f"nothing came for {seconds} seconds")
-        thread.join(seconds)
-    if errors:
-        raise errors[0]
+def read_cifar10(root):
+    """Return (training Split, test Split) of CIFAR-10, 50000 and 10000 images of 32 x 32 x 3.
+
+    The files lie in `root`/cifar-10-batches-py, in `root` itself or in cifar-10-python.tar.gz there, or are
+    downloaded. Raises like read_fashion_mnist().
+    """
+    by_hand = "or cifar-10-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html)"
+    return splits(*_arrays(obtain("CIFAR10", root, CIFAR10, by_hand, archives=ARCHIVE)))
+
+
+def _arrays(contents):
+    """Yield the images and labels of CIFAR-10's verified files, as splits() takes them."""
+    batches = {name: pickle.loads(content, encoding="latin1") for name, content in contents}
+    *train, test, _ = (batches[name] for name in CIFAR10)
+    for part in (train, [test]):
+        rows = np.concatenate([batch["data"] for batch in part])  # (n, 3072): all of red, then of green, then of blue
+        yield rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        yield np.concatenate([batch["labels"] for batch in part])
+
+
+def _idx(content):
+    """The array of an IDX file of bytes: its fourth byte is the number of dimensions, whose big-endian sizes follow."""
+    sizes = np.frombuffer(content, ">i4", count=content[3], offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(sizes)).reshape(sizes).copy()  # writable
 
 
 def stand_in(shape, train, test, classes=10):
@@ -212,36 +166,3 @@ def stand_in(shape, train, test, classes=10):
         noise = random.standard_normal(signal.shape, np.float32)
         images[part] = np.clip(128 + 25 * (signal + 1.5 * noise), 0, 255)
     return splits(images[:train], labels[:train], images[train:], labels[train:])
-
-
-def load(name, root, stand_in_wanted=False, quick=False):
-    """Return (what it is, training Split, test Split) of "Fashion-MNIST" or "CIFAR-10".
-
-    The stand-in takes the place of real data where it is asked for, or, loudly, where there is none.
-    """
-    read, shape, train = {
-        "Fashion-MNIST": (fashion_mnist, (28, 28, 1), 60000),
-        "CIFAR-10": (cifar10, (32, 32, 3), 50000),
-    }[name]
-    if quick:
-        return "stand-in", *stand_in(shape, 1280, 500)
-    if not stand_in_wanted:
-        try:
-            return name, *read(root)
-        except Missing as error:
-            by_hand = " (Debian: apt install dataset-fashion-mnist)" if read is fashion_mnist else ""
-            print(
-                f"\nNO REAL DATA: {error}{by_hand}.\nGENERATED DATA takes its place: a stand-in, whose results say "
-                f"nothing about {name} and are kept apart.\n",
-                file=sys.stderr,
-            )
-    return "stand-in", *stand_in(shape, train, 10000)
-
-
-@lru_cache(1)
-def again(name, what, root, quick, device):
-    """Return the Splits that load() called `what` in another process, on the device; read once per process."""
-    found, *both = load(name, root, what == "stand-in", quick)
-    if found != what:
-        raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {root} there")
-    return tuple(split.to(device) for split in both)
