@@ -40,7 +40,7 @@ class Book:
             "data": what,
             "settings": determining | larger,
             "planned": sum(len(cases) for _, cases in self._plan.values()),
-            "seconds": old["seconds"],
+            "seconds": old["seconds"] or 0,
         }
 
     def _check_same(self, old):

@@ -93,11 +93,12 @@ class Experiment:
         path = self._path(settings, "stand-in" if settings.stand_in else "")
         if not settings.plot_only:
             path = self._train_missing(settings)
-        record = records.read(path)
-        for name, picture in self.figures.draw(record):
+        record, drawn = records.read(path), 0
+        for drawn, (name, picture) in enumerate(self.figures.draw(record), 1):
             with records.atomic(path.with_name(name)) as file:
                 picture.save(file)
-        return f"{self.figures.table(record)}\n{path} and its {self.name}_*.png are written"
+        figures = f" and {drawn} figures {self.name}_*.png are" if drawn else " is"
+        return f"{self.figures.table(record)}\n{path}{figures} written"
 
     def _path(self, settings, what):
         """Where the record of data called `what` lies: in the folder given, else in one for real or generated data."""
