@@ -76,7 +76,7 @@ def load(folder, stand_in, quick):
 
 def plan(settings):
     """What the record has: for each part the epochs, and its arms."""
-    return {"arms": (settings.epochs, ARMS), "depth": (0, UNTRAINED)}
+    return {"depth": (0, UNTRAINED), "arms": (settings.epochs, ARMS)}
 
 
 def together(part, arms, settings):
@@ -92,8 +92,10 @@ def together(part, arms, settings):
 
 def check(settings, device):
     """Refuse arms that cannot be trained."""
+    weights = list(models.mlp((1,), "relu", [("default", 0)], features=1).parameters())
     for arm in (*ARMS, *UNTRAINED):
-        training.optimizer(arm.optimizer, models.mlp(arm.hidden, arm.activation, [(arm.init, 0)]).parameters(), arm.lr)
+        models.check_mlp(arm.hidden, arm.activation, arm.init)
+        training.optimizer(arm.optimizer, weights, arm.lr, arm.momentum)
 
 
 def prepare(arms, seeds, images):

@@ -55,14 +55,11 @@ def mlp(hidden, activation, members, features=784, classes=10):
     Member m equals the plain nn.Sequential that PyTorch makes after torch.manual_seed(seed), with the
     scheme then applied to it, so that all schemes share the biases that PyTorch drew. Raises ValueError.
     """
-    hidden, members = tuple(hidden), list(members)
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"the hidden layers must be one or more, of width 1 or above (got {hidden})")
+    members = list(members)
     if not members:
         raise ValueError("no members were given. Give (scheme, seed) pairs, one for each network")
-    _among("activation", activation, ACTIVATIONS)
     for scheme, _ in members:
-        _among("scheme", scheme, SCHEMES)
+        check_mlp(hidden, activation, scheme)
     sizes = (features, *hidden, classes)
     columns = []
     for scheme, seed in members:
@@ -77,9 +74,13 @@ def mlp(hidden, activation, members, features=784, classes=10):
     return nn.Sequential(*stages[:-1])  # no activation behind the output layer
 
 
-def _among(what, name, choices):
-    if name not in choices:
-        raise ValueError(f"no {what} is called {name!r}. Choose from {', '.join(choices)}")
+def check_mlp(hidden, activation, scheme):
+    """Raise ValueError where mlp() would, without drawing a weight."""
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"the hidden layers must be one or more, of width 1 or above (got {tuple(hidden)})")
+    for what, name, choices in (("activation", activation, ACTIVATIONS), ("scheme", scheme, SCHEMES)):
+        if name not in choices:
+            raise ValueError(f"no {what} is called {name!r}. Choose from {', '.join(choices)}")
 
 
 def linears(model):

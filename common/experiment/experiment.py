@@ -136,7 +136,7 @@ class Experiment:
         """Carry out the runs `todo`, (part, cases, epochs) each, and enter them in the book as they end."""
         calls = [(self, settings, book.shared, *run) for run in todo]
         left = {}  # epochs of the runs that have begun
-        with progress.Progress(sum(epochs * len(cases) for _, cases, epochs in todo)) as shown:
+        with progress.Progress(sum(epochs * len(cases) for _, cases, epochs in todo), len(todo)) as shown:
             for number, event in workers.sweep(worker.carry_out, calls):
                 part, cases, epochs = todo[number]
                 begun, before = number in left, left.get(number, epochs)
@@ -145,7 +145,7 @@ class Experiment:
                     shown.step(len(cases) * (before - left[number]), new=begun)
                     continue
                 book.add(part, cases, event.result())
-                shown.step(len(cases) * before)
+                shown.step(len(cases) * before, finished=True)
                 for line in filter(None, map(self.figures.line, event.result())):
                     shown.say(line)
 

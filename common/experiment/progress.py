@@ -7,30 +7,28 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Epochs done of `total`, where each network's epoch counts; what an earlier start has done is not in the pace."""
+    """Epochs done of all, where each network's epoch counts; what an earlier start has done is not in the pace."""
 
-    def __init__(self, total):
-        self._total, self._done, self._new = total, 0, 0
-        self._began = self._said = time.monotonic()
-        form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
-        self._bar = tqdm(total=total, bar_format=form, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+    def __init__(self, epochs, runs):
+        self._epochs, self._runs, self._done, self._finished, self._new = epochs, runs, 0, 0, 0
+        self._began, self._said = None, 0.0
+        form = "{desc} {percentage:3.0f}%|{bar}|"
+        self._bar = tqdm(total=epochs, bar_format=form, disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
-    def step(self, epochs, new=True):
-        """Count so many epochs."""
-        now = time.monotonic()
-        if not self._new:
-            self._began = now  # of the pace: the first epochs came with the start of the workers
-        self._done += epochs
-        text = "epochs"
-        if new and self._new:
-            seconds = (now - self._began) * (self._total - self._done) / self._new
-            text += f", about {max(1, round(seconds / 60))} min left" if self._done < self._total else ""
-        self._new += epochs * new
+    def step(self, epochs, new=True, finished=False):
+        """Count so many epochs, and a finished run; new: they were trained since the last step."""
+        now, self._done, self._finished = time.monotonic(), self._done + epochs, self._finished + finished
+        text = f"{self._done}/{self._epochs} epochs, {self._finished}/{self._runs} runs"
+        if self._new and self._done < self._epochs:
+            left = (now - self._began) * (self._epochs - self._done) / self._new
+            text += f", about {max(1, round(left / 60))} min left"
+        self._began = self._began or now  # of the pace: the first epochs came with the start of the workers
+        self._new += epochs * new * (now > self._began)
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(epochs)
-        if epochs and self._bar.disable and (now - self._said > 10 or self._done == self._total):
+        if self._bar.disable and (now - self._said > 10 or self._finished == self._runs):
             self._said = now
-            print(f"{self._done}/{self._total} {text}", file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
     def say(self, text):
         """Print a line without breaking the bar."""
