@@ -24,7 +24,7 @@ from functools import partial
 
 from common import batches, data, models, train as training
 from common.experiment import Experiment, Options
-from figures import ex2b
+from figures import ex2b, searches
 
 BATCH_SIZE, MOMENTUM = 128, 0.9
 RANDOM_K = (  # numpy.random.default_rng(0).uniform(1, 5, 5): five k from U[1, 5], seed 0, fixed before any run
@@ -50,7 +50,7 @@ class Arm:
 
     @property
     def name(self):
-        return f"{self.optimizer} {ex2b.rate(self.lr)}, seed {self.seed}"
+        return f"{self.optimizer} {searches.rate(self.lr)}, seed {self.seed}"
 
 
 ARMS = (  # in the order in which they are trained

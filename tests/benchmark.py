@@ -66,7 +66,7 @@ def measure(part):
 def main(part):
     import torch
 
-    from common import machine, plots, runs
+    from common.experiment import records, worker
     from figures import benchmark as figures
 
     unit = "gib" if part == "memory" else "seconds"
@@ -74,14 +74,14 @@ def main(part):
     for name, value in medians.items():
         print(f"{name:40} {value:9.4g} {unit}")
     path = ROOT / "figures/benchmark.json"
-    record = runs.read_record(path) if path.exists() else {"schema": runs.SCHEMA}
-    versions, here = machine.describe(torch.device("cpu"))
+    record = records.read(path) if path.exists() else {"schema": records.SCHEMA}
+    versions, here = worker.describe(torch.device("cpu"))
     here |= {"cores": os.cpu_count(), "turns": TURNS[part]}
     rows = [{"contender": name, unit: value} for name, value in medians.items()]
-    runs.write_record(path, record | {part: rows, f"{part}_machine": here, "versions": versions})
-    for name, made in figures.figures(runs.read_record(path)):
-        with runs.atomic(path.with_name(name)) as file:
-            plots.save(made, file)
+    records.write(path, record | {part: rows, f"{part}_machine": here, "versions": versions})
+    for name, picture in figures.draw(records.read(path)):
+        with records.atomic(path.with_name(name)) as file:
+            picture.save(file)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def standardised():
     from common import data
     from common.batches import Batches
 
-    images, _ = data.fashion_mnist(ROOT / "data")
+    images, _ = data.read_fashion_mnist(ROOT / "data")
     return next(iter(Batches(images, IMAGES)))
 
 
@@ -124,13 +124,13 @@ def members(n, hidden=HIDDEN, part=IMAGES, threads=None):
     from common.batches import Batches
 
     torch.set_num_threads(threads or torch.get_num_threads())
-    images, _ = data.fashion_mnist(ROOT / "data")
+    images, _ = data.read_fashion_mnist(ROOT / "data")
     model = models.mlp(hidden, "sigmoid", [("default", seed) for seed in range(n)])
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-    probe = probes.GradientNorms(model[1::2])
+    probe = probes.GradientNorms(models.linears(model))
 
     def epoch(part):
-        train.fit(model, optimizer, 1, lambda e: Batches(images[:part], 64, 0, e), dict, train.Unsaved(), probe)
+        train.fit(model, optimizer, 1, lambda e: Batches(images[:part], 64, 0, e), probe=probe)
 
     return timed(lambda: epoch(part), lambda: epoch(640)) * 60000 / part / n
 

@@ -28,13 +28,13 @@ def cnn_tutorial():
     def steps(n):
         for x, y in islice(torch.utils.data.DataLoader(images, 128, shuffle=True), n):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(x)[0].T, y).backward()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
             optimizer.step()
 
     return timed(lambda: steps(STEPS), lambda: steps(3)) * 50000 / 128 / STEPS
 
 
-def cnn(dtype=None, bare=False, threads=1):
+def cnn(bfloat16=False, bare=False, threads=1):
     """This repository: whole epochs as they are trained, or `bare`, the same step on one fixed batch."""
     import torch
 
@@ -42,22 +42,16 @@ def cnn(dtype=None, bare=False, threads=1):
     from common.batches import Batches
 
     torch.set_num_threads(threads)
-    images, _ = data.cifar10(ROOT / "data")
+    images, _ = data.read_cifar10(ROOT / "data")
     model = models.cnn(WIDTH, 0)
     optimizer = torch.optim.Adam(model.parameters())
     fixed = next(iter(Batches(images, 128)))
 
     def epoch(n):
         batches = [fixed] * n if bare else Batches(images[: 128 * n], 128, 0, 1, augment=True)
-        train.fit(model, optimizer, 1, lambda e: batches, dict, train.Unsaved(), dtype=dtype)
+        train.fit(model, optimizer, 1, batches, bfloat16=bfloat16)
 
     return timed(lambda: epoch(STEPS), lambda: epoch(3)) * 50000 / 128 / STEPS
-
-
-def cnn_bfloat16():
-    import torch
-
-    return cnn(torch.bfloat16)
 
 
 def arithmetic():
@@ -75,13 +69,15 @@ def arithmetic():
 def good_at_bfloat16():
     import torch
 
-    return torch.cpu._is_avx512_bf16_supported()
+    from common import train
+
+    return train.good_at_bfloat16(torch.device("cpu"))
 
 
 CONTENDERS = {
     "tutorial loop": cnn_tutorial,
     "this repository": cnn,
-    **({"this repository, bfloat16": cnn_bfloat16} if good_at_bfloat16() else {}),
+    **({"this repository, bfloat16": partial(cnn, True)} if good_at_bfloat16() else {}),
     "bare steps": partial(cnn, bare=True),
     "this repository, one job of two threads": partial(cnn, threads=2),
     "this repository, two jobs of one thread": partial(two_at_once, "2b", "this repository"),

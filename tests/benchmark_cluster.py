@@ -1,8 +1,9 @@
-"""The sweep of exercise 2b on a Dask cluster: functions that return seconds, once every worker has trained a run."""
+"""Sweeps on a Dask cluster: functions that return seconds, once every worker has trained a run."""
 
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from benchmark import ROOT, timed
 
 @contextmanager
 def dask(places):
-    """Yield the workers.Engine of a scheduler and `places` workers of one thread, all on this machine."""
-    from shipped import Cluster
+    """Yield the Engine of a scheduler and `places` workers of one thread, all on this machine."""
+    from started import Cluster
 
-    from common import workers
+    from common.experiment import engine
 
     with tempfile.TemporaryDirectory() as folder:
         started = Cluster(Path(folder))
@@ -22,81 +23,88 @@ def dask(places):
             for _ in range(places):
                 started.worker("--nthreads", "1")
             started.workers(places)
-            with workers.cluster(started.address) as engine:
-                yield engine
+            with engine.of_cluster(started.address) as workers:
+                yield workers
         finally:
             started.stop()
 
 
-def sweep(engine, runs, work):
-    """Let work(arm, seed) be done for so many runs."""
-    import ex2b_adam
-    from common import workers
+@contextmanager
+def local(places):
+    """Yield the Engine of so many processes, as the scripts start them."""
+    from common.experiment import engine
 
-    todo = [(ex2b_adam.ARMS[number % 15], number // 15) for number in range(runs)]
-    workers.sweep(engine, work, todo, 2, lambda *shown: None, lambda result: None)
-
-
-def small_sweep(place, places):
-    """Twelve runs of exercise 2b, each of two epochs on 1280 generated images."""
-    with tempfile.TemporaryDirectory() as folder, place(places) as engine:
-        work = small_work(folder)
-        return timed(lambda: sweep(engine, 12, work), lambda: sweep(engine, 2 * places, work))
+    with tempfile.TemporaryDirectory() as folder, engine.of_this_machine(places, folder) as workers:
+        yield workers
 
 
-def small_work(folder):
+def sweep(workers, function, calls):
+    """Let function(place, tell, *call) be done for each of the calls."""
+    for _, event in workers.sweep(function, calls):
+        if hasattr(event, "result"):
+            event.result()
+
+
+def small_runs(folder, number):
+    """Runs of exercise 2b, each of two epochs on 1280 generated images, as calls of worker.carry_out."""
     import ex2b_adam
 
     settings = ex2b_adam.Settings(epochs=2, quick=True, width=8, runs=Path(folder), fresh=True)
-    shared = {"data": "stand-in", "epochs": 2, "batch_size": 128, "momentum": 0.9, "width": 8}
-    shared |= {"precision": "float32", "train_sample": 1000, "train_images": 1280, "test_images": 500}
-    return partial(ex2b_adam.train, settings=settings, shared=shared)
+    cases = (replace(ex2b_adam.ARMS[n % 15], seed=n // 15) for n in range(number))
+    return [(ex2b_adam.experiment, settings, {"data": "stand-in"}, "runs", (case,), 2) for case in cases]
+
+
+def small_sweep(place, places):
+    """Twelve small runs, once the workers have done others."""
+    from common.experiment import worker
+
+    with tempfile.TemporaryDirectory() as folder, place(places) as workers:
+        twelve, first = small_runs(folder, 12), small_runs(folder, 2 * places)
+        return timed(
+            lambda: sweep(workers, worker.carry_out, twelve), lambda: sweep(workers, worker.carry_out, first)
+        )
 
 
 def waiting_sweep(places):
     """Sixteen runs that wait half a second each: what the engine adds where the cores set no limit."""
-    with dask(places) as engine:
-        return timed(lambda: sweep(engine, 16, wait), lambda: sweep(engine, places, wait))
+    with dask(places) as workers:
+        return timed(lambda: sweep(workers, wait, [()] * 16), lambda: sweep(workers, wait, [()] * places))
 
 
-def wait(arm, seed):
+def wait(place, tell):
     time.sleep(0.5)
 
 
 def empty_run():
     """A run that does nothing, on one worker: what sending, scheduling and coming back take."""
-    with dask(1) as engine:
-        return timed(lambda: sweep(engine, 300, nothing), lambda: sweep(engine, 10, nothing)) / 300
+    with dask(1) as workers:
+        return timed(lambda: sweep(workers, nothing, [()] * 300), lambda: sweep(workers, nothing, [()] * 10)) / 300
 
 
-def nothing(arm, seed):
+def nothing(place, tell):
     return {}
 
 
 def start_up():
     """A cluster of one worker, from its start to the end of its first run, less the second run's time."""
+    from common.experiment import worker
+
     began = time.perf_counter()
-    with dask(1) as engine, tempfile.TemporaryDirectory() as folder:
-        work = small_work(folder)
-        seconds = timed(lambda: sweep(engine, 1, work), lambda: sweep(engine, 1, work))
+    with dask(1) as workers, tempfile.TemporaryDirectory() as folder:
+        one = partial(sweep, workers, worker.carry_out, small_runs(folder, 1))
+        seconds = timed(one, one)
         return time.perf_counter() - began - 2 * seconds
 
 
 def write_record():
     """Write a record of exercise 2b with 10000 runs, as it is written behind every run."""
-    from common import runs
+    from common.experiment import records
 
-    record = runs.read_record(ROOT / "figures/ex2b.json")
+    record = records.read(ROOT / "figures/ex2b.json")
     record["runs"] = [record["runs"][0]] * 10000
     with tempfile.TemporaryDirectory() as folder:
-        write = partial(runs.write_record, Path(folder) / "ex2b.json", record)
+        write = partial(records.write, Path(folder) / "ex2b.json", record)
         return timed(write, write)
-
-
-def local(places):
-    from common import workers
-
-    return workers.pool(places)
 
 
 CONTENDERS = {

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmark import ROOT
-from shipped import SCRIPTS
+from started import SCRIPTS
 
 
 def family(process):

@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 from benchmark import ROOT
-from shipped import SCRIPTS
+from started import SCRIPTS
 
 
 def answer(exercise, code, *flags):

@@ -13,17 +13,21 @@ from documents import Document, every_digit_matters
 
 import ex2a_vanishing
 import ex2b_adam
-from common import models, plots, runs, searches
-from figures import benchmark, ex2a, ex2b
+from common import models
+from common.experiment import records
+from figures import benchmark, ex2a, searches
+from figures.arms import NAMES, total_norms, widths
 from theory import walks
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = runs.read_record(ROOT / "figures/ex2a.json")
-SEARCHED = runs.read_record(ROOT / "figures/ex2b.json")
+RECORD = records.read(ROOT / "figures/ex2a.json")
+SEARCHED = records.read(ROOT / "figures/ex2b.json")
 RUNS = SEARCHED["runs"]
 FIRST = [run for run in RUNS if run["seed"] == 0]  # what the searches see
-BENCH = runs.read_record(ROOT / "figures/benchmark.json")
-HALF = runs.read_record(ROOT / "figures/bfloat16/ex2b.json")["runs"]  # the same of Adam's default in bfloat16
+RESCUED = records.read(ROOT / "figures/choices/rescue.json")
+CHOICE = records.read(ROOT / "figures/choices/cnn.json")
+BENCH = records.read(ROOT / "figures/benchmark.json")
+HALF = records.read(ROOT / "figures/bfloat16/ex2b.json")["runs"]  # the same of Adam's default in bfloat16
 DEEP = [50, 30, 30, 30]
 
 
@@ -41,7 +45,7 @@ def spread(values):
 
 def norms(arm, epoch):
     """Gradient norm of each layer, mean over seeds, [layer]."""
-    return [np.mean(layer[epoch]) for layer in ex2a.total_norms(arm)]
+    return [np.mean(layer[epoch]) for layer in total_norms(arm)]
 
 
 def signal(arm):
@@ -86,7 +90,7 @@ def check_answers(text):
         "network",
         [
             [
-                f"{ex2a.NAMES[entry['activation']]} {ex2a.widths(entry)}",
+                f"{NAMES[entry['activation']]} {widths(entry)}",
                 entry["init"],
                 (percent(accuracy(entry)), percent(spread(entry["test_accuracy"][-1]))),
                 norms(entry, 0)[0],
@@ -153,10 +157,10 @@ def check_answers(text):
     rows = [[init, change, accuracy(SCHEMES[init]), *signal(SCHEMES[init])] for init, change in zip(ladder, changes)]
     page.table("scheme", rows)
     page.says("it gives {}, without it {}.", *(accuracy(SCHEMES[init], 0) for init in (ladder[5], ladder[4])))
-    held_out = RECORD["settings"]["held_out"]
+    held_out = RESCUED["settings"]["held_out"]
     page.says(
         "were trained on {} images and compared on the {} held out",
-        RECORD["settings"]["train_images"] - held_out,
+        RESCUED["settings"]["train_images"],
         held_out,
     )
     page.says("ends at {} ± {}, every seed", *mean_and_spread(RESCUE["test_accuracy"][-1]))
@@ -165,7 +169,7 @@ def check_answers(text):
         "candidate",
         [
             [entry["init"], (percent(np.mean(entry["held_out_accuracy"])), percent(spread(entry["held_out_accuracy"])))]
-            for entry in RECORD["search"]
+            for entry in RESCUED["search"]
         ],
     )
     gained = [percent(value) for value in by_orthogonality()]
@@ -196,10 +200,9 @@ def check_answers(text):
     page.says("layer 1 is {} with {} of them", np.mean(depth(12)["initial"]["signal"][0]), 12)
 
     check_2b(page)
-    choice = runs.read_record(ROOT / "figures/cnn_candidates.json")
-    found = choice["candidates"]
-    page.says("Five candidates were trained for {} epochs on {} training", found[0]["epochs"], choice["train_images"])
-    page.says("on the other {} by", choice["held_out"])
+    found = CHOICE["candidates"]
+    page.says("Five candidates were trained for {} epochs on {} training", found[0]["epochs"], CHOICE["settings"]["train_images"])
+    page.says("on the other {} by", CHOICE["settings"]["held_out"])
     page.says("leads by {} percentage", percent(found[3]["held_out_accuracy"][-1] - found[1]["held_out_accuracy"][-1]))
     page.table(
         "channels",
@@ -219,7 +222,7 @@ def check_answers(text):
 
 
 def held_out(kind, gain):
-    (found,) = [entry for entry in RECORD["search"] if entry["init"] == f"{kind}{gain}_from_layer2_centred"]
+    (found,) = [entry for entry in RESCUED["search"] if entry["init"] == f"{kind}{gain}_from_layer2_centred"]
     return found["held_out_accuracy"]
 
 
@@ -299,7 +302,7 @@ def check_2b(page):
     page.says("nearer one in {} of draws", nearer)
     speed, (half_trains, half_tests) = seconds_of("2b"), over_seeds(HALF)
     page.says("is {} times as fast there", speed["this repository"] / speed["this repository, bfloat16"])
-    page.says("of `python ex2b_adam.py --precision bfloat16 --seeds {}", len(HALF))
+    page.says("of `python ex2b_adam.py --bfloat16 --seeds {}", len(HALF))
     page.says("It ends at {} ± {} in training and", *mean_and_spread(half_trains))
     page.says("in training and {} ± {} in the test, in float32", *mean_and_spread(half_tests))
     page.says("in float32 at {} ± {} and {} ± {};", *mean_and_spread(adam_trains), *mean_and_spread(adam_tests))
@@ -510,7 +513,7 @@ def test_what_the_alt_texts_of_the_norms_say():
 
 def norms_over_epochs(arm):
     """Mean over seeds, an array over epochs for each layer."""
-    return [np.mean(layer, 1) for layer in ex2a.total_norms(arm)]
+    return [np.mean(layer, 1) for layer in total_norms(arm)]
 
 
 def test_the_parameters_of_the_default_method():
@@ -532,7 +535,7 @@ def test_the_ladder_climbs_and_its_top_passes_relu():
 
 
 def test_the_search():
-    found = {entry["init"]: entry["held_out_accuracy"] for entry in RECORD["search"]}
+    found = {entry["init"]: entry["held_out_accuracy"] for entry in RESCUED["search"]}
     assert len(found) == 8 and max(found, key=lambda init: np.mean(found[init])) == RESCUE["init"]
     assert overlap(held_out("orthogonal", 6), held_out("orthogonal", 8))
     by_gain = [np.mean(held_out(kind, 6)) - np.mean(held_out(kind, 4)) for kind in ("gain", "orthogonal")]
@@ -571,7 +574,7 @@ def test_where_float32_stops_the_first_layer():
 
 
 def test_the_chosen_network_is_the_best_candidate_per_epoch_and_the_one_in_use():
-    found = runs.read_record(ROOT / "figures/cnn_candidates.json")["candidates"]
+    found = CHOICE["candidates"]
     best = max(found, key=lambda entry: entry["held_out_accuracy"][-1])
     assert len(found) == 5 and best is found[3]
     used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
@@ -613,27 +616,6 @@ def test_what_the_runs_of_2b_show():
     assert [[run[key] for key in ("optimizer", "lr", "seed", "precision", "status")] for run in HALF] == [
         ["adam", 1e-3, run["seed"], "bfloat16", "ok"] for run in ADAM
     ]
-
-
-@pytest.mark.parametrize(
-    "stem, draw",
-    [
-        ("ex2a", ex2a.figures),
-        ("ex2b", partial(ex2b.figures, planned=ex2b_adam.ARMS)),
-        ("benchmark", benchmark.figures),
-    ],
-)
-def test_the_committed_figures_are_those_of_the_record(stem, draw):
-    """The same names always, the same bytes where the versions that draw are the same."""
-    record = runs.read_record(ROOT / f"figures/{stem}.json")
-    drawn = dict(draw(record))
-    files = {path.name: path.read_bytes() for path in (ROOT / "figures").glob(f"{stem}_*.png")}
-    assert set(files) == set(drawn) and max(map(len, files.values())) < 80_000
-    if all(record["versions"][package] == version(package) for package in ("matplotlib", "pillow")):
-        for name, made in drawn.items():
-            picture = io.BytesIO()
-            plots.save(made, picture)
-            assert picture.getvalue() == files[name], name
 
 
 def test_every_figure_is_shown():

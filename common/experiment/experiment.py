@@ -97,8 +97,8 @@ class Experiment:
         for drawn, (name, picture) in enumerate(self.figures.draw(record), 1):
             with records.atomic(path.with_name(name)) as file:
                 picture.save(file)
-        figures = f" and {drawn} figures {self.name}_*.png are" if drawn else " is"
-        return f"{self.figures.table(record)}\n{path}{figures} written"
+        figures = f", with {self.name}_*.png beside it: {drawn}" if drawn else ""
+        return f"{self.figures.table(record)}\nWritten: {path}{figures}"
 
     def _path(self, settings, what):
         """Where the record of data called `what` lies: in the folder given, else in one for real or generated data."""
@@ -145,9 +145,9 @@ class Experiment:
                     shown.step(len(cases) * (before - left[number]), new=begun)
                     continue
                 book.add(part, cases, event.result())
-                shown.step(len(cases) * before, finished=True)
                 for line in filter(None, map(self.figures.line, event.result())):
                     shown.say(line)
+                shown.step(len(cases) * before, finished=True)
 
 
 def _of(module, name):
