@@ -1,10 +1,11 @@
 """What the tests share."""
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
-from shipped import Experiment
+from started import Ended, Folder, ended, until
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -18,24 +19,86 @@ def root():
 
 @pytest.fixture(scope="session")
 def real_data():
-    """The folder of the real data sets; the test is skipped where they are not."""
+    """The folder of the real data sets; the test is skipped where a file of them is missing."""
+    from common import data
+
     folder = ROOT / "data"
-    if not (folder / "FashionMNIST").is_dir() or not (folder / "cifar-10-batches-py").is_dir():
+    if not all((folder / name).is_file() for name in (*data.FASHION_MNIST, *data.CIFAR10)):
         pytest.skip("the real data is not in data/")
     return folder
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """Return, for an exercise, the experiment that nothing disturbed, with what it printed; made once."""
+    """The third exercise as its script trains it on this machine, undisturbed: (its Folder, how it Ended)."""
+    folder = Folder(tmp_path_factory.mktemp("whole ä"))
+    return folder, ended(folder.start("--jobs", "1"))
+
+
+@pytest.fixture
+def third(whole, tmp_path):
+    """A Folder for the third exercise, with all that the undisturbed one made."""
+    return Folder(tmp_path).copy_of(whole[0], "out", "runs")
+
+
+@pytest.fixture(scope="session")
+def places():
+    """Return a function that starts a Dask cluster of one worker within this process, once for each kind of worker."""
+    from distributed import LocalCluster
+
     made = {}
 
-    def of(exercise):
-        if exercise not in made:
-            made[exercise] = one = Experiment(exercise, tmp_path_factory.mktemp(f"whole ä {exercise}"))
-            process = one.start()
-            one.stdout, one.stderr = process.communicate(timeout=300)
-            assert process.returncode == 0, one.stderr
-        return made[exercise]
+    def of(**options):
+        kind = repr(options)
+        if kind not in made:
+            one = {"n_workers": 1, "threads_per_worker": 1, "host": "127.0.0.1", "protocol": "tcp://"}
+            made[kind] = LocalCluster(processes=False, dashboard_address=":0", memory_limit=0, **one | options)
+        return made[kind]
 
-    return of
+    yield of
+    for cluster in made.values():
+        cluster.close()
+
+
+@pytest.fixture
+def call(places, monkeypatch, capsys):
+    """Return a function that does what a script does, within this process: its runs are trained on such a cluster.
+
+    call(folder, *flags) returns how it Ended.
+    """
+    import torch
+
+    from tests import third
+
+    threads, ending = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+
+    def called(folder, *flags, script=third, **kind):
+        cluster, code = places(**kind), 0
+        flags = "--scheduler", cluster.scheduler_address, *folder.flags, *flags
+        monkeypatch.setattr(sys, "argv", [script.__file__, *flags])
+        capsys.readouterr()
+        try:
+            script.experiment.main(script.__doc__)
+        except SystemExit as end:
+            code = end.code
+        assert until(lambda: not any(worker.state.executing for worker in cluster.workers.values()))
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err, said.err
+        return Ended(code, said.out, said.err)
+
+    yield called
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, ending)
+
+
+@pytest.fixture
+def altered(monkeypatch):
+    """Return a function that gives the third exercise other functions for the length of a test."""
+    from dataclasses import replace
+
+    from tests import third
+
+    def alter(**functions):
+        monkeypatch.setattr(third, "experiment", replace(third.experiment, **functions))
+
+    return alter

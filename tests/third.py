@@ -1,4 +1,4 @@
-"""A third exercise, to show what an experiment costs: does logistic regression prefer one learning rate of two?
+"""A third exercise, to show what an experiment costs: does a very small network prefer one learning rate of two?
 
     python tests/third.py
 """
@@ -9,12 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import lazy_loader  # noqa: E402
-
-from common import batches, data, plots, train as training  # noqa: E402
+from common import batches, data, models, plots, train as training  # noqa: E402
 from common.experiment import Experiment, Options  # noqa: E402
-
-torch = lazy_loader.load("torch")
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class Settings(Options):
 
 def load(folder, stand_in, quick):
     images, _ = data.stand_in((2, 2, 1), 100, 10, classes=2)
-    return "generated images", {"train_images": images}
+    return "stand-in" if stand_in or quick else "small images", {"train_images": images}
 
 
 def plan(settings):
@@ -49,8 +45,7 @@ def plan(settings):
 
 def train(run, settings, parts):
     (arm,), images = run.cases, parts["train_images"].to(run.device)
-    torch.manual_seed(arm.seed)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)).to(run.device)
+    model = models.mlp([3], "relu", [("default", arm.seed)], features=4, classes=2).to(run.device)
     optimizer = training.optimizer("sgd", model.parameters(), arm.lr)
     rows = training.fit(model, optimizer, run.epochs, batches.Batches(images, 10), run=run)
     return [{"loss": [row["train_loss"][0] for row in rows]}]
@@ -65,7 +60,7 @@ def table(record):
 
 
 def draw(record):
-    picture, (axes,) = plots.figure(f"{len(record['arms'])} of {record['planned']} runs of logistic regression")
+    picture, (axes,) = plots.figure(f"{len(record['arms'])} of {record['planned']} runs of a very small network")
     for arm in record["arms"]:
         axes.plot(range(1, len(arm["loss"]) + 1), arm["loss"], label=arm["name"])
     yield "third_loss.png", picture

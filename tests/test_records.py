@@ -1,0 +1,311 @@
+"""Records and states: whole or absent, checked when read, resumed at an epoch, extended, never of other settings.
+
+All of it on the third exercise, whose runs are trained on a Dask worker within this process.
+"""
+
+import json
+import math
+import os
+
+import pytest
+import torch
+from started import Folder
+
+from common.experiment import experiment, progress, records, worker
+from tests import third as script
+
+EPOCHS, SEEDS, RUNS = 3, 3, 6
+
+
+def names(record):
+    return [arm["name"] for arm in record["arms"]]
+
+
+def numbers(state):
+    """All that a state has of a network and its training, the time aside."""
+    state = torch.load(state)
+    return state["rows"], {name: tensor.tolist() for name, tensor in state["model"].items()}, state["optimizer"]
+
+
+def fails_at(monkeypatch, part, times=0):
+    """Let the disk be full whenever a file whose name has this part is written, after so many times."""
+    replace, met = os.replace, []
+
+    def full(source, target):
+        met.extend([target] * (part in str(target)))
+        if part in str(target) and len(met) > times:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+
+
+# ---- what an experiment gets ----
+
+
+def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole):
+    folder, end = whole
+    assert end.code == 0
+    record = json.loads(folder.file().read_text())
+    assert record["schema"] == records.SCHEMA and record["exercise"] == "third" and record["data"] == "small images"
+    assert record["settings"] == {"epochs": EPOCHS, "seeds": SEEDS, "batch_size": 10, "train_images": 100}
+    assert record["planned"] == RUNS == len(folder.states())
+    assert names(record) == [arm.name for _, arms in script.plan(script.Settings()).values() for arm in arms]
+    assert record["seconds"] == pytest.approx(sum(arm["seconds"] for arm in record["arms"]), rel=1e-5)
+    for arm in record["arms"]:
+        assert len(arm["loss"]) == EPOCHS and arm["loss"][0] > arm["loss"][-1]
+        assert arm["versions"]["torch"] == torch.__version__.split("+")[0] and arm["machine"]["threads"] == 1
+    (picture,) = (folder.path / "out").glob("*.png")
+    assert picture.name == "third_loss.png" and picture.read_bytes()[:4] == b"\x89PNG" and folder.leftovers() == []
+    *table, written = end.stdout.splitlines()
+    assert table == [script.line(arm) for arm in record["arms"]] and str(folder.file()) in written
+    first, second, *lines, last = end.stderr.splitlines()
+    assert "up to 6 entries" in first and "small images (100 train images): 6 runs" in second
+    assert set(table) < set(lines) and "18/18 epochs" in last
+
+
+def test_a_cluster_gives_the_same_record_states_and_picture(whole, call, tmp_path):
+    """This is what all the tests stand on that train within this process."""
+    folder = Folder(tmp_path)
+    assert call(folder).code == 0 and folder.record() == whole[0].record()
+    for mine, other in zip(folder.states(), whole[0].states(), strict=True):
+        assert mine.name == other.name and numbers(mine) == numbers(other)
+    assert (folder.path / "out/third_loss.png").read_bytes() == (whole[0].path / "out/third_loss.png").read_bytes()
+
+
+def test_a_finished_experiment_trains_nothing_and_stays_byte_for_byte(third, call):
+    before = third.contents()
+    end = call(third)
+    assert end.code == 0 and "Training on" not in end.stderr and third.contents() == before
+    for state in third.states():  # nor from the record alone
+        state.unlink()
+    assert call(third).code == 0 and third.states() == []
+
+
+# ---- whole or absent ----
+
+
+def test_an_unfinished_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        with records.atomic(path) as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["record.json"]
+
+
+def test_records_are_strict_json_with_six_digits_and_one_line_per_entry(tmp_path):
+    path = tmp_path / "record.json"
+    arms = [{"name": "b", "x": (1 / 3, math.nan)}, {"name": "a", "lr": 0.0012345678901}]
+    records.write(path, {"schema": records.SCHEMA, "arms": arms, "lr": 1 / 3, "none": None})
+    text = path.read_text()
+    assert "NaN" not in text and len([line for line in text.splitlines() if '"name"' in line]) == 2
+    record = records.read(path)
+    assert record["arms"][0]["x"] == pytest.approx([0.333333, math.nan], nan_ok=True, abs=0)
+    assert record["arms"][1] == arms[1] and record["lr"] == 1 / 3 and record["none"] is None
+    assert list(record) == sorted(record)
+
+
+@pytest.mark.parametrize("part, states, arms", [(".pt", 0, None), ("third.json", 1, None), (".png", RUNS, RUNS)])
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(whole, call, tmp_path, monkeypatch, part, states, arms):
+    """For a state, the record and a figure; what another run has begun meanwhile may end."""
+    folder = Folder(tmp_path)
+    with monkeypatch.context() as patch:
+        fails_at(patch, part)
+        end = call(folder)
+    last = end.stderr.splitlines()[-1]
+    assert end.code == 1 and last.startswith("third.py: error: cannot write ") and part in last and "No space" in last
+    assert folder.leftovers() == [] and len(folder.states()) >= states
+    assert (folder.record() and len(folder.record()["arms"])) == arms
+    assert call(folder).code == 0 and folder.record() == whole[0].record()
+
+
+def test_a_figure_that_is_interrupted_is_the_old_one(third, call, monkeypatch):
+    class Interrupted:
+        def save(self, file):
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    before = third.contents()
+    monkeypatch.setattr(script, "draw", lambda record: [("third_loss.png", Interrupted())])
+    end = call(third, "--plot-only")
+    assert end.code == 130 and "the same command goes on" in end.stderr and third.contents() == before
+
+
+# ---- resumed ----
+
+
+def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_path, monkeypatch):
+    folder = Folder(tmp_path)
+    with monkeypatch.context() as patch:
+        fails_at(patch, "seed-0", times=2)
+        assert call(folder).code == 1
+    (begun,) = [state for state in folder.states() if "rate-0.1-seed-0" in state.name]
+    kept = torch.load(begun)
+    assert len(kept["rows"]) == 2
+    torch.save(kept | {"seconds": 1000.0}, begun)
+    end = call(folder)
+    assert end.code == 0 and folder.record() == whole[0].record()
+    assert [numbers(state) for state in folder.states()] == [numbers(state) for state in whole[0].states()]
+    seconds = [arm["seconds"] for arm in json.loads(folder.file().read_text())["arms"]]
+    assert seconds[0] > 1000 > sum(seconds[1:])  # also those of the earlier start
+
+
+def test_states_alone_give_the_record(whole, call, tmp_path):
+    """As where the program was killed between a run's last state and the record."""
+    folder = Folder(tmp_path).copy_of(whole[0], "runs")
+    before = folder.contents()
+    assert call(folder).code == 0 and folder.record() == whole[0].record()
+    assert before.items() <= folder.contents().items()
+
+
+def truncate(content):
+    return content[: len(content) // 2]
+
+
+def flip_a_weight(content):
+    """One bit of the stored numbers: torch.load alone would not see it."""
+    at = content.index(b"data/0") + 200
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+
+def flip_a_name(content):
+    """One bit of a file's name in the archive's directory, which is no valid UTF-8 any more."""
+    at = content.rindex(b"PK\1\2") + 46
+    return content[:at] + bytes([content[at] ^ 128]) + content[at + 1 :]
+
+
+DAMAGES = truncate, flip_a_weight, flip_a_name, lambda content: b"", lambda content: b"something else"
+
+
+def test_damaged_states_are_moved_aside_with_one_warning_and_their_runs_start_again(whole, call, tmp_path):
+    folder = Folder(tmp_path).copy_of(whole[0], "runs")
+    *victims, sound = folder.states()
+    for victim, damage in zip(victims, DAMAGES, strict=True):
+        victim.write_bytes(damage(victim.read_bytes()))
+    aside, before = [victim.read_bytes() for victim in victims], sound.read_bytes()
+    end = call(folder)
+    assert end.code == 0 and end.stderr.count("warning: ") == len(victims) and folder.record() == whole[0].record()
+    assert [victim.with_suffix(".bad").read_bytes() for victim in victims] == aside and sound.read_bytes() == before
+    assert all(str(victim) in end.stderr for victim in victims)
+
+
+def test_fresh_trains_everything_again(third, call):
+    before = third.contents()
+    expected = third.record()
+    end = call(third, "--fresh")
+    assert end.code == 0 and ": 6 runs" in end.stderr and third.record() == expected
+    assert not set(before.values()) & {state.read_bytes() for state in third.states()}
+
+
+# ---- what the record has, and what is missing ----
+
+
+def test_the_record_grows_behind_every_run(whole, call, tmp_path, monkeypatch):
+    folder, seen, line = Folder(tmp_path), [], script.line
+
+    def look(arm):
+        seen.append(folder.record())
+        return line(arm)
+
+    monkeypatch.setattr(script, "line", look)
+    assert call(folder).code == 0
+    for number, record in enumerate(seen[:RUNS], 1):  # the rest are lines of the table
+        assert record["planned"] == RUNS and record["arms"] == whole[0].record()["arms"][:number]
+
+
+def test_arms_that_are_gone_are_dropped_and_the_missing_ones_alone_are_trained(third, call):
+    expected, record = third.record(), json.loads(third.file().read_text())
+    third.change(arms=[record["arms"][0] | {"lr": 7.0, "name": "gone"}, *record["arms"][:0:-2]])  # and out of order
+    for state in third.states():
+        state.unlink()
+    end = call(third)
+    assert end.code == 0 and ": 3 runs" in end.stderr and third.record() == expected
+    trained = [state.name.split("-rate-")[1][:-12] for state in third.states()]
+    assert trained == ["0.1-seed-1", "1-seed-0", "1-seed-2"]
+
+
+def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):
+    old = third.record()
+    end = call(third, "--seeds", "4")
+    more = third.record()
+    assert end.code == 0 and ": 2 runs" in end.stderr and more["settings"]["seeds"] == 4 and more["planned"] == 8
+    assert [arm for arm in more["arms"] if arm["seed"] < 3] == old["arms"] and len(more["arms"]) == 8
+    before = third.contents()
+    end = call(third, "--seeds", "1")
+    assert end.code == 0 and "Training on" not in end.stderr and third.contents() == before
+
+
+def test_a_part_of_the_runs_is_drawn_as_one(third, call, monkeypatch):
+    titles, figure = [], script.plots.figure
+    third.change(arms=json.loads(third.file().read_text())["arms"][:4])
+    before = (third.path / "out/third_loss.png").read_bytes()
+    monkeypatch.setattr(script.plots, "figure", lambda title: titles.append(title) or figure(title))
+    end = call(third, "--plot-only")
+    assert end.code == 0 and titles == ["4 of 6 runs of a very small network"] and end.stderr == ""
+    assert (third.path / "out/third_loss.png").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    "flags, folder",
+    [([], "figures"), (["--stand-in"], "figures/stand-in"), (["--quick", "--stand-in"], "figures/quick")],
+)
+def test_results_go_beside_the_scripts_each_kind_into_its_own_folder(call, tmp_path, monkeypatch, flags, folder):
+    for module in (experiment, worker):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(Folder, "flags", ())
+    assert call(Folder(tmp_path), *flags).code == 0
+    assert {path.parent for path in tmp_path.rglob("third*") if path.suffix in (".json", ".png")} == {tmp_path / folder}
+    assert len(list((tmp_path / "runs").glob("third*.pt"))) == (4 if "--quick" in flags else RUNS)
+
+
+# ---- one process at a time ----
+
+
+@pytest.mark.parametrize("held, flag", [("runs", "--runs"), ("out", "--out")])
+def test_the_second_of_two_is_refused_and_may_look_on(third, call, held, flag):
+    before = third.contents()
+    with records.lock(third.path / held, "third", "--any"):
+        end = call(third, "--fresh")
+        assert end.code == 1 and third.contents() == before
+        last = end.stderr.splitlines()[-1]
+        assert f"{third.path / held / 'third'} is in use (by process {os.getpid()})" in last and flag in last
+        assert call(third, "--plot-only").code == 0
+    with records.lock(third.path / held, "another", "--any"):
+        assert call(third).code == 0
+
+
+def test_the_record_and_the_states_may_share_a_folder(call, tmp_path):
+    assert call(Folder(tmp_path), "--out", str(tmp_path), "--runs", str(tmp_path)).code == 0
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_of_the_same_name(third, call):
+    left = [third.path / name for name in ("runs/.third-a.pt.1.2", "out/.third.json.1.2", "out/.third_a.png.1.2")]
+    others = [third.path / name for name in ("runs/.thirdly-a.pt.1.2", "out/.ex2a.json.1.2", "out/third_note")]
+    for path in (*left, *others):
+        path.write_bytes(b"half")
+    assert call(third).code == 0
+    assert not any(path.exists() for path in left) and all(path.exists() for path in others)
+
+
+# ---- progress ----
+
+
+def test_the_pace_is_that_of_what_is_new(monkeypatch, capsys):
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Progress(100, 2) as shown:
+        shown.step(40, new=False)  # of an earlier start
+        for _ in range(2):
+            now[0] += 60
+            shown.step(10)
+        shown.say("a line")
+        now[0] += 60
+        shown.step(40, finished=True)
+        shown.step(0, finished=True)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("40/100 epochs") and "left" not in said[0]
+    assert "50/100 epochs" in said[1] and "about 5 min left" in said[1]  # 10 epochs a minute, 50 are left
+    assert "60/100 epochs" in said[2] and "about 4 min left" in said[2]
+    assert said[3] == "a line" and "100/100 epochs, 2/2 runs" in said[-1] and "left" not in said[-1]
