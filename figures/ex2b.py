@@ -110,8 +110,8 @@ def draw_epochs(record, every, which, name):
     found, winner = searches.of(every, which), searches.best(every, which)
     title = f"{name}: every run failed"
     if winner:
-        best = " is best" if len(found) > 1 else ""
-        title = f"{name}: {searches.rate(winner['lr'])}{best}, {outcome(winner)}"
+        label = next(label for label, arm in zip(labels(found), found) if arm is winner)
+        title = f"{name}: {label}{' is best' if len(found) > 1 else ''}, {outcome(winner)}"
     sample = f"curves of training accuracy: first {record['settings']['train_sample']} images"
     made, panels = plots.figure(title, 2, note=f"{plots.caption(record, 'one seed')}; {sample}")
     for axes, key, name in zip(panels, ("test", "train"), ("test accuracy", "training accuracy")):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common import plots, runs
+from common import plots
+from common.experiment import records
 
 X, Y, TARGET = 1.0, -1.0, 1.0  # the two inputs and the target
 START = (-1.0, 1.0)  # w_x, w_y
@@ -115,8 +116,8 @@ def draw(path):
         axes.text(*label, f"{name} {walked[-1]:.2f}", color=colour, fontsize=9)
     axes.plot(*places[0], "o", color="black", markersize=5)
     axes.set(xlabel="w", ylabel="loss  (t - o)²", xlim=(-1.6, 2.75), ylim=(-0.07, 1.0))
-    with runs.atomic(path) as file:
-        plots.save(made, file)
+    with records.atomic(path) as file:
+        made.save(file)
 
 
 def main():
