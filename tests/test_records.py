@@ -223,7 +223,7 @@ def test_arms_that_are_gone_are_dropped_and_the_missing_ones_alone_are_trained(t
     end = call(third)
     assert end.code == 0 and ": 3 runs" in end.stderr and third.record() == expected
     trained = [state.name.split("-rate-")[1][:-12] for state in third.states()]
-    assert trained == ["0.1-seed-1", "1-seed-0", "1-seed-2"]
+    assert trained == ["0.1-seed-0", "0.1-seed-2", "1-seed-1"]
 
 
 def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):

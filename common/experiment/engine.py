@@ -96,6 +96,7 @@ def of_this_machine(places, folder):
         threads_per_worker=1,
         memory_limit=0,
         dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # of its health, or a second program finds 8787 taken
         security=True,
         protocol="tls://",
         local_directory=str(folder),

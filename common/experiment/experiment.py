@@ -77,8 +77,12 @@ class Experiment:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             settings = options.read(self.settings, description)
-            print(self.run(settings), flush=True)
-        except BrokenPipeError:  # its reader has gone: nothing shall be left for the interpreter to flush
+            try:
+                results = self.run(settings)
+            except BrokenPipeError:  # of stderr: with nobody to hear of it, no end is a success
+                sys.exit(1)
+            print(results, flush=True)
+        except BrokenPipeError:  # of stdout, whose reader has gone: nothing is left for the interpreter to flush
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
             same = "the same command without --fresh" if settings.fresh else "the same command"

@@ -18,12 +18,12 @@ class Progress:
     def step(self, epochs, new=True, finished=False):
         """Count so many epochs, and a finished run; new: they were trained since the last step."""
         now, self._done, self._finished = time.monotonic(), self._done + epochs, self._finished + finished
+        self._began = self._began or now  # of the pace: the first epochs came with the start of the workers
+        self._new += epochs * new * (now > self._began)
         text = f"{self._done}/{self._epochs} epochs, {self._finished}/{self._runs} runs"
         if self._new and self._done < self._epochs:
             left = (now - self._began) * (self._epochs - self._done) / self._new
             text += f", about {max(1, round(left / 60))} min left"
-        self._began = self._began or now  # of the pace: the first epochs came with the start of the workers
-        self._new += epochs * new * (now > self._began)
         self._bar.set_description_str(text, refresh=False)
         self._bar.update(epochs)
         if self._bar.disable and (now - self._said > 10 or self._finished == self._runs):

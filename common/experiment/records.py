@@ -52,7 +52,7 @@ def lock(folder, name, flag):
         raise OSError(f"cannot write into {folder} ({error.strerror}). Give another {flag}") from None
     with held:
         file.write_text(f"process {os.getpid()}")
-        for partial in folder.glob(f".{name}*"):
+        for partial in folder.glob(f".{name}[-._]*"):
             partial.unlink()
         yield
 
