@@ -92,21 +92,18 @@ def together(part, arms, settings):
 
 def check(settings, device):
     """Refuse arms that cannot be trained."""
-    weights = list(models.mlp((1,), "relu", [("default", 0)], features=1).parameters())
     for arm in (*ARMS, *UNTRAINED):
         models.check_mlp(arm.hidden, arm.activation, arm.init)
-        training.optimizer(arm.optimizer, weights, arm.lr, arm.momentum)
+        training.check_optimizer(arm.optimizer, arm.momentum)
 
 
-def prepare(arms, seeds, images):
-    """Build the model of these arms and seeds; return it, its layers and the norms on epoch 1's last batch."""
+def prepare(arms, seeds, batch):
+    """Build the model of these arms and seeds; return it, its layers and the norms on a batch, (images, labels)."""
     members = [(arm.init, seed) for arm in arms for seed in range(seeds)]
-    features = images.images[0].numel()
-    model = models.mlp(arms[0].hidden, arms[0].activation, members, features).to(images.images.device)
+    model = models.mlp(arms[0].hidden, arms[0].activation, members, batch[0][0].numel()).to(batch[0].device)
     layers = models.linears(model)
-    last_batch = deque(batches.Batches(images, BATCH_SIZE, ORDER_SEED, epoch=1), maxlen=1).pop()
     with probes.GradientNorms(layers) as probe:
-        training.forward_backward(model, *last_batch)
+        training.forward_backward(model, *batch)
     return model, layers, probe.norms
 
 
@@ -121,15 +118,16 @@ def predict(arm, layers, mine, at_output):
 def train(run, settings, parts):
     """Train the arms of a run side by side; return an entry of the record for each."""
     images, test = (parts[name].to(run.device) for name in ("train_images", "test_images"))
+    in_order = partial(batches.Batches, images, BATCH_SIZE, ORDER_SEED)
+    last_batch = deque(in_order(epoch=1), maxlen=1).pop()
     if run.part == "depth":
-        return [untrained(arm, settings.seeds, images) for arm in run.cases]
+        return [untrained(arm, settings.seeds, last_batch) for arm in run.cases]
     arm, seeds = run.cases[0], settings.seeds
-    model, layers, initial = prepare(run.cases, seeds, images)
+    model, layers, initial = prepare(run.cases, seeds, last_batch)
     members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
     predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(run.cases, members)]
 
     optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
-    in_order = partial(batches.Batches, images, BATCH_SIZE, ORDER_SEED)
     measure = partial(training.evaluate, model, batches.Batches(test, 1000))
     rows = training.fit(model, optimizer, run.epochs, in_order, measure, run, probes.GradientNorms(layers))
     status = training.statuses(rows[-1], classes=10)
@@ -151,9 +149,9 @@ def train(run, settings, parts):
     ]
 
 
-def untrained(arm, seeds, images):
+def untrained(arm, seeds, batch):
     """Measure a net before training. unmoved: the share of layer 1's weights that a step of SGD leaves bit for bit."""
-    _, layers, initial = prepare([arm], seeds, images)
+    _, layers, initial = prepare([arm], seeds, batch)
     weight = layers[0].weight
     return {
         "hidden_layers": len(arm.hidden),

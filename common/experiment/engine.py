@@ -90,6 +90,7 @@ def of_this_machine(places, folder):
     run repeated. Workers are deaf to Ctrl-C, and never outlive this process.
     """
     dask.config.refresh(paths=[], env={})
+    dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})  # it slows training by half
     start = partial(
         LocalCluster,
         n_workers=places,
