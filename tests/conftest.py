@@ -89,16 +89,3 @@ def call(places, monkeypatch, capsys):
     yield called
     torch.set_num_threads(threads)
     signal.signal(signal.SIGTERM, ending)
-
-
-@pytest.fixture
-def altered(monkeypatch):
-    """Return a function that gives the third exercise other functions for the length of a test."""
-    from dataclasses import replace
-
-    from tests import third
-
-    def alter(**functions):
-        monkeypatch.setattr(third, "experiment", replace(third.experiment, **functions))
-
-    return alter

@@ -1,0 +1,272 @@
+"""What a user may type or have lying about, and what comes back; and the program in odd surroundings.
+
+Code 2: the parser's message, which names the flag, the value and what is allowed. Code 1: one line, what it is, what
+was given, what to do. Never a traceback, and what lies in the output folder stays as it is.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from started import ROOT, SCRIPTS, THIRD, Ended, Folder, ended, session, until
+
+import ex2a_vanishing
+import ex2b_adam
+from common.experiment import options, records
+from tests import third as script
+
+RANGE = "must be a whole number from 1 to 10000"
+USAGE = [  # flags, what is said
+    *(("--epochs", value, f"--epochs: {RANGE} (got '{value}')") for value in ("0", "-1", "2.5", "ten", "", "9" * 20, "١")),
+    *(("--seeds", value, f"--seeds: {RANGE} (got '{value}')") for value in ("0", "-1", "x", "1000000000")),
+    ("--width", "0", f"--width: {RANGE} (got '0')"),
+    ("--jobs", "0", f"--jobs: {RANGE} (got '0')"),
+    ("--epochs", "Missing value"),
+    ("--epochs=0", RANGE),
+    ("--epoch", "3", "--epochs"),
+    ("--device", "foo", "--device: must be auto, cpu, cuda, cuda:N or mps (got 'foo')"),
+    ("--scheduler", "somewhere", "--scheduler: must be tcp://HOST:PORT (got 'somewhere')"),
+    ("--quick=yes", "Unrecognized options: yes"),
+    ("--bfloat16", "8", "Unrecognized options: 8"),
+    ("--widths", "2", "--width"),
+    ("extra", "Unrecognized options: extra"),
+]
+
+
+@pytest.mark.parametrize("row", USAGE, ids=" ".join)
+def test_usage_errors_name_the_flag_the_value_and_what_is_allowed(monkeypatch, capsys, row):
+    *flags, said = row
+    monkeypatch.setattr(sys, "argv", ["third.py", *flags])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as end:
+        options.read(ex2b_adam.Settings, "")
+    printed = capsys.readouterr().err
+    assert end.value.code == 2 and said in printed, printed
+
+
+def test_what_is_typed_is_read(monkeypatch):
+    monkeypatch.setattr(sys, "argv", "x --epochs 7 --out ä --device cuda:1 --quick --scheduler tls://h:1".split())
+    found = options.read(ex2b_adam.Settings, "")
+    assert (found.epochs, found.seeds, found.width, found.quick) == (2, 1, 4, True)  # small, as --quick says
+    assert found.out == ROOT.cwd() / "ä" and found.device == "cuda:1" and found.scheduler == "tls://h:1"
+    assert found.determining() == {"epochs": 2, "seeds": 1, "width": 4, "bfloat16": False}
+
+
+# ---- code 1: what is prepared in a folder that has a finished experiment; `file` is a file of the user's ----
+
+
+def nothing(folder, patch):
+    pass
+
+
+def written(text):
+    return lambda folder, patch: folder.file().write_text(text)
+
+
+def changed(**changes):
+    return lambda folder, patch: folder.change(**changes)
+
+
+def without_record(folder, patch):
+    folder.file().unlink()
+
+
+def state_with(**changes):
+    def prepare(folder, patch):
+        folder.file().unlink()
+        torch.save(torch.load(folder.states()[0]) | changes, folder.states()[0])
+
+    return prepare
+
+
+def full_device(folder, patch):
+    def train(run, settings, parts):
+        raise torch.OutOfMemoryError
+
+    patch.setattr(script, "experiment", replace(script.experiment, train=train))
+
+
+def an_arm_twice(folder, patch):
+    arm = script.Arm
+    patch.setattr(script, "Arm", lambda lr, seed: arm(1.0, seed))
+
+
+def check_fails(folder, patch):
+    def check(settings, device):
+        raise ValueError(f"nothing can be trained on {device}")
+
+    patch.setattr(script, "experiment", replace(script.experiment, check=check))
+
+
+def no_lock(folder, patch):
+    (folder.path / "runs/third.lock").unlink()
+    (folder.path / "runs/third.lock").mkdir()
+
+
+OTHER_STATE = "belongs to other settings or another version. Remove it, or use --fresh"
+REFUSED = [  # flags, what is prepared, what is said
+    (["--device", "cuda:99"], nothing, "--device cuda:99 cannot be used here"),
+    (["--device", "cuda:99", "--fresh"], nothing, "Give --device cpu or auto"),
+    (["--out", "{file}"], nothing, "cannot write into {file}"),
+    (["--out", "/dev/null/figures"], nothing, "Give another --out"),
+    (["--runs", "{file}"], nothing, "cannot write into {file}"),
+    (["--runs", "/dev/null/runs"], nothing, "Give another --runs"),
+    ([], no_lock, "Give another --runs"),
+    *(
+        (flags, written(text), said)
+        for flags in ([], ["--plot-only"])
+        for text, said in (
+            ("", "{record} is not a record"),
+            ("{{", "{record} is not a record"),
+            ("[]", "{record} is not a record"),
+            (json.dumps({"schema": records.SCHEMA + 1}), f"{{record}} has schema {records.SCHEMA + 1}"),
+            (json.dumps({"schema": records.SCHEMA - 1}), f"{{record}} has schema {records.SCHEMA - 1}"),
+        )
+    ),
+    (["--stand-in"], nothing, "{record} is a record of real data, which generated data does not replace"),
+    (["--quick", "--fresh"], nothing, "{record} is a record of real data, which generated data does not replace"),
+    ([], changed(data="other"), "{record} holds other runs (data other, now small images)"),
+    (["--epochs", "7"], nothing, "{record} holds other runs (epochs 3, now 7). Give another --out, or --fresh"),
+    (["--plot-only"], without_record, "there is no record {record}. Run without --plot-only first"),
+    ([], state_with(schema=records.SCHEMA + 1), OTHER_STATE),
+    ([], state_with(settings={"epochs": 7}), OTHER_STATE),
+    (["--fresh"], full_device, "out of memory on cpu (batch_size 10)"),
+    ([], an_arm_twice, "rate 1, seed 0 is planned twice"),
+    ([], check_fails, "nothing can be trained on cpu"),
+]
+
+
+@pytest.mark.parametrize("flags, prepare, said", REFUSED)
+def test_what_is_refused_is_one_line_and_leaves_all_as_it_was(third, call, monkeypatch, flags, prepare, said):
+    mine = third.path / "file"
+    mine.write_text("mine")
+    prepare(third, monkeypatch)
+    before = third.contents()
+    end = call(third, *(flag.format(file=mine) for flag in flags))
+    last = end.stderr.splitlines()[-1]
+    assert end.code == 1 and last.startswith("third.py: error: ") and end.stderr.count("error") == 1, end.stderr
+    assert said.format(file=mine, record=third.file()) in last
+    assert third.contents() == before
+
+
+@pytest.mark.parametrize("exercise, name, data", [(ex2a_vanishing, "ex2a", "Fashion-MNIST"), (ex2b_adam, "ex2b", "CIFAR-10")])
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_a_stand_in_never_replaces_the_record_of_real_data(call, tmp_path, exercise, name, data, fresh):
+    folder = Folder(tmp_path, name)
+    records.write(folder.file(), {"schema": records.SCHEMA, "data": data, "settings": {}, "seconds": 0})
+    before = folder.contents()
+    end = call(folder, "--quick", *fresh, script=exercise)
+    assert end.code == 1 and f"{folder.file()} is a record of real data" in end.stderr and folder.contents() == before
+
+
+# ---- in odd surroundings ----
+
+NAME = "Figürchen mit Leerzeichen"
+
+
+def pipe_without_reader():
+    """The end of a pipe to write into; who has it closes it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def oddly(folder, *flags, stdout="file", encoding="ascii"):
+    """How the script ends through a link, optimised, without a home or a folder for temporary files, where the user's
+    Dask has a cluster and encrypts everything.
+
+    stdout: "file", "reader gone" or "closed".
+    """
+    link, output = folder / "ä link.py", folder / "stdout"
+    link.symlink_to(ROOT / THIRD)
+    command = [sys.executable, "-O", link.name, "--out", NAME + "/out", "--runs", NAME + "/runs", *flags]
+    if stdout == "closed":
+        command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "TERM")}
+    environment |= {
+        "TMPDIR": "/nowhere",
+        "PYTHONIOENCODING": encoding,
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
+        "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1",
+    }
+    with open(output, "wb") as file:
+        writer = pipe_without_reader()
+        to = writer if stdout == "reader gone" else file
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=to, stderr=subprocess.PIPE, timeout=120)
+        os.close(writer)
+    said = done.stderr.decode(encoding)
+    assert "Traceback" not in said, said
+    return Ended(done.returncode, output.read_bytes().decode(encoding), said)
+
+
+@pytest.mark.parametrize(
+    "stdout, encoding", [("file", "ascii"), ("file", "cp1252"), ("reader gone", "utf-8"), ("closed", "utf-8")]
+)
+def test_figures_are_redrawn_in_odd_surroundings(whole, tmp_path, stdout, encoding):
+    expected, undisturbed = whole
+    there = Folder(tmp_path / NAME).copy_of(expected, "out")
+    picture = there.path / "out/third_loss.png"
+    picture.unlink()
+    end = oddly(tmp_path, "--plot-only", stdout=stdout, encoding=encoding)
+    assert end.code == 0 and end.stderr == ""
+    assert picture.read_bytes() == (expected.path / "out/third_loss.png").read_bytes()
+    table = undisturbed.stdout.splitlines()[:-1]  # the last line names the folder
+    assert end.stdout.splitlines()[:-1] == (table if stdout == "file" else [])
+
+
+@pytest.mark.slow
+def test_training_in_odd_surroundings_gives_the_same_record_in_plain_lines(whole, tmp_path):
+    end, there = oddly(tmp_path), Folder(tmp_path / NAME)
+    assert end.code == 0 and there.record() == whole[0].record() and there.leftovers() == []
+    assert [path.name for path in there.states()] == [path.name for path in whole[0].states()]
+    assert all(line.isprintable() for line in end.stderr.splitlines())  # nothing that a terminal would interpret
+    assert not list(tmp_path.glob("*dask*"))
+
+
+@pytest.mark.slow
+def test_training_of_which_nobody_hears_is_no_success(whole, tmp_path):
+    writer = pipe_without_reader()
+    process = Folder(tmp_path).start(stderr=writer)
+    os.close(writer)
+    assert process.wait(60) == 1 and until(lambda: not session(process.pid), within=3)
+
+
+@pytest.mark.parametrize("program", [THIRD, *SCRIPTS.values()])
+def test_help_and_usage_errors_answer_without_torch(tmp_path, program):
+    """--help has the docstring as it was written."""
+    for name in ("torch", "matplotlib", "distributed"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} was loaded')")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    helped, refused = (
+        subprocess.run([sys.executable, ROOT / program, *flags], env=environment, capture_output=True, text=True)
+        for flags in (["--help"], ["--epochs", "0"])
+    )
+    assert helped.returncode == 0 and refused.returncode == 2 and RANGE in refused.stderr
+    docstring = (ROOT / program).read_text().split('"""')[1]
+    assert helped.stdout.startswith(docstring) and "None" not in helped.stdout
+
+
+def test_a_package_that_is_missing_is_one_line():
+    """-S: without installed packages."""
+    done = subprocess.run([sys.executable, "-I", "-S", ROOT / THIRD], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "torch" in done.stderr and "pip install -r requirements.txt" in done.stderr
+
+
+@pytest.mark.parametrize("program", [THIRD, *SCRIPTS.values()])
+def test_importing_a_script_does_nothing(tmp_path, program):
+    for name in ("common", "figures", "tests"):
+        kept_out = shutil.ignore_patterns("__pycache__", "*.png", "*.json")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=kept_out)
+    for name in SCRIPTS.values():
+        shutil.copy(ROOT / name, tmp_path)
+    before = set(tmp_path.rglob("*"))
+    code = f"import sys, {program.removesuffix('.py').replace('/', '.')}; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "") and set(tmp_path.rglob("*")) == before
