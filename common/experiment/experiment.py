@@ -85,7 +85,7 @@ class Experiment:
         except BrokenPipeError:  # of stdout, whose reader has gone: nothing is left for the interpreter to flush
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
-            same = "the same command without --fresh" if settings.fresh else "the same command"
+            same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
             print(f"{script}: interrupted; {same} goes on from here", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
@@ -117,14 +117,14 @@ class Experiment:
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             print(f"{self.name}: up to {planned} entries to train. Starting workers ...", file=sys.stderr, flush=True)
             workers = held.enter_context(self._workers(settings, states))
-            what, sizes = workers.submit(worker.look, self, settings).result()
+            what, sizes, places = workers.submit(worker.look, self, settings).result()
             path = self._path(settings, what)
             if path.parent != states:
                 held.enter_context(records.lock(path.parent, self.name, "--out"))
             book = Book(self, settings, path, what, sizes)
             todo = book.missing()
             if todo:
-                workers.grow(min(settings.jobs or workers.submit(worker.places, settings.device).result(), len(todo)))
+                workers.grow(min(settings.jobs or places, len(todo)))
                 sizes = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sizes.items())
                 runs = f"{len(todo)} run{'s' * (len(todo) > 1)}"
                 print(f"Training on {what} ({sizes}): {runs}, {workers.name}", file=sys.stderr, flush=True)

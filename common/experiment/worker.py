@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -21,10 +21,7 @@ PACKAGES = "torch", "torchvision", "numpy", "matplotlib", "pillow"
 
 def describe(device):
     """Return (versions, machine), what a result may depend on besides the settings."""
-    try:
-        versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
-    except PackageNotFoundError as error:
-        raise OSError(f"{error.name} is not installed. pip install -r requirements.txt") from None
+    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
     machine = {
         "device": str(device),
         "name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
@@ -49,14 +46,6 @@ def find_device(name, place=0):
     return torch.device(name, place % torch.cuda.device_count()) if name == "cuda" else torch.device(name)
 
 
-def places(name):
-    """Return how many runs go side by side on this machine where --device is `name`: one a core, or one a GPU."""
-    device = find_device(name)
-    if device.type == "cpu":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return torch.cuda.device_count() if device.type == "cuda" and name in ("auto", "cuda") else 1
-
-
 _read = lru_cache(1)(lambda read, *arguments: read(*arguments))  # once per process
 _one_at_a_time = threading.Lock()
 
@@ -77,17 +66,21 @@ def _data(experiment, settings, stand_in):
 def look(experiment, settings):
     """Look whether a run has what it needs here: device, packages, data, and arms that can be trained.
 
-    Returns what the data is called and how many images each part of it has.
+    Returns what the data is called, how many images each part of it has, and how many runs go side by side on this
+    machine: one a core, or one a GPU.
     """
     device = find_device(settings.device)
-    describe(device)
     if experiment.check:
         try:
             experiment.check(settings, device)
         except ValueError as error:
             raise OSError(str(error)) from None
     name, parts = _data(experiment, settings, settings.stand_in)
-    return name, {key: len(part) for key, part in parts.items()}
+    if device.type == "cpu":
+        places = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    else:
+        places = torch.cuda.device_count() if settings.device in ("auto", "cuda") else 1
+    return name, {key: len(part) for key, part in parts.items()}, places
 
 
 def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
