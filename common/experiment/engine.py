@@ -15,9 +15,12 @@ from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
 
 import dask
+from dask.utils import SerializableLock
 from distributed import Client, KilledWorker, LocalCluster, get_worker
+from distributed.comm import CommClosedError
 
 PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
+LOADING = SerializableLock("modules")  # one for all threads of a worker: lazy modules are not made for several
 AGAIN = "The same command goes on from here"
 for _name in ("distributed", "distributed.client"):  # of a scheduler that is lost they print tracebacks
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -50,7 +53,8 @@ class Engine:
                     raise OSError(f"{address} was not started in a checkout of this repository ({error})") from None
                 if version("torch") != torch:
                     raise OSError(f"{address} has torch {version('torch')}, here is {torch}. Start it with the same")
-            function, arguments = pickle.loads(call)
+            with LOADING:
+                function, arguments = pickle.loads(call)
             return function(*arguments)
 
         call = pickle.dumps((function, arguments))
@@ -146,7 +150,7 @@ def _failures_named(scheduler):
     except KilledWorker as error:
         died = f"a run's workers died again and again ({error.last_worker.address}; out of memory?)"
         raise OSError(f"{died}. {AGAIN}") from None
-    except CancelledError:
+    except (CancelledError, CommClosedError):
         raise OSError(f"{scheduler} is gone. {AGAIN}") from None
 
 

@@ -1,0 +1,176 @@
+"""Where runs are trained: devices, the places of a Dask cluster, and what becomes of it when its parts die or differ."""
+
+import os
+import socket
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from started import Cluster, Folder, ended, until
+
+from common.experiment import engine, worker
+from tests import third as script
+
+# ---- devices ----
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Return a function that makes this machine one of so many GPUs."""
+
+    def of(number):
+        zeros = torch.zeros
+        monkeypatch.setattr(torch, "zeros", lambda *size, device: zeros(*size, device="meta" if number else device))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: number > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: number)
+
+    return of
+
+
+def test_auto_is_cuda_where_it_works(gpus):
+    gpus(0)
+    assert worker.find_device("auto") == worker.find_device("cpu") == torch.device("cpu")
+    gpus(1)
+    assert worker.find_device("auto") == torch.device("cuda:0") and worker.find_device("cpu") == torch.device("cpu")
+
+
+def test_a_device_that_is_named_and_cannot_be_had_is_one_line():
+    with pytest.raises(OSError, match="^--device cuda:99 cannot be used here .*Give --device cpu or auto$"):
+        worker.find_device("cuda:99")
+
+
+def test_every_gpu_takes_one_run_and_a_named_one_takes_them_all(gpus):
+    gpus(3)
+    assert worker.places("auto") == worker.places("cuda") == 3 and worker.places("cuda:1") == 1
+    assert [worker.find_device("cuda", place).index for place in range(5)] == [0, 1, 2, 0, 1]
+    assert {worker.find_device("cuda:1", place).index for place in range(5)} == {1}
+
+
+def test_a_processor_takes_one_run_a_core(gpus):
+    gpus(0)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert worker.places("auto") == worker.places("cpu") == cores
+
+
+def test_a_worker_without_the_data_of_the_others_says_so(tmp_path):
+    """Rather than train on what it has in its place, a stand-in or other images."""
+    settings = script.Settings(data=tmp_path, runs=tmp_path)
+    run = "arms", (script.Arm(1.0),), 3
+    with pytest.raises(OSError, match=f"lacks Fashion-MNIST, on which the others train. Lay it below {tmp_path}"):
+        worker.carry_out(0, print, script.experiment, settings, {"data": "Fashion-MNIST"}, *run)
+    assert not list(tmp_path.iterdir())
+
+
+# ---- places of a cluster, within this process; that it gives the local record is shown in test_records.py ----
+
+
+def at_a_time(monkeypatch):
+    """Let runs last a while; return a list of how many go side by side, which grows with each run."""
+    running, seen, train = set(), [], script.train
+
+    def watched(run, *arguments):
+        running.add(run)
+        time.sleep(0.2)
+        seen.append(len(running))
+        running.discard(run)
+        return train(run, *arguments)
+
+    monkeypatch.setattr(script, "experiment", replace(script.experiment, train=watched))
+    return seen
+
+
+@pytest.mark.parametrize(
+    "kind, said, most",
+    [
+        ({"threads_per_worker": 3}, "3 places of tcp://", 3),
+        ({"threads_per_worker": 4, "resources": {"GPU": 1}}, "1 place of tcp://", 1),
+        ({"n_workers": 2, "threads_per_worker": 2, "resources": {"GPU": 1}}, "2 places of tcp://", 2),
+    ],
+)
+def test_threads_take_a_run_each_and_gpus_that_workers_declare_one_each(
+    whole, call, tmp_path, monkeypatch, kind, said, most
+):
+    seen, folder = at_a_time(monkeypatch), Folder(tmp_path)
+    end = call(folder, **kind)
+    assert end.code == 0 and said in end.stderr and "dashboard http" in end.stderr
+    assert max(seen) == most and len(seen) == 6 and folder.record() == whole[0].record()
+
+
+def test_a_cluster_without_workers_says_what_to_start(call, tmp_path):
+    end = call(Folder(tmp_path), n_workers=0)
+    assert end.code == 1 and "has no workers. Start some with: dask worker tcp://" in end.stderr
+
+
+def test_a_worker_of_another_python_is_named(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "PYTHON", "2.7.")
+    end = call(Folder(tmp_path))
+    assert end.code == 1 and "has Python 3." in end.stderr and "here is 2.7." in end.stderr
+
+
+# ---- a cluster of processes ----
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A cluster without workers; its scheduler runs in a folder where there is no checkout."""
+    made = Cluster(tmp_path)
+    yield made
+    made.stop()
+
+
+LONG = "--epochs", "100"
+
+
+@pytest.mark.slow
+def test_workers_of_another_torch_or_outside_a_checkout_are_named(cluster, tmp_path):
+    other = tmp_path / "torch-9.9.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9\n")
+    for wrong, said in (
+        ({"cwd": tmp_path}, "was not started in a checkout of this repository"),
+        ({"path": tmp_path}, f"has torch 9.9, here is {torch.__version__.split('+')[0]}"),
+    ):
+        process = cluster.worker("--nthreads", "1", **wrong)
+        cluster.workers(1)
+        end = ended(Folder(tmp_path).start("--scheduler", cluster.address))
+        assert end.code == 1 and said in end.stderr.splitlines()[-1] and "tcp://" in end.stderr.splitlines()[-1]
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_by_another_and_a_scheduler_that_dies_is_one_line(call, cluster, tmp_path):
+    folder, undisturbed = Folder(tmp_path / "cluster"), Folder(tmp_path / "undisturbed")
+    assert call(undisturbed, *LONG).code == 0
+    expected = undisturbed.record()
+    first, _ = cluster.worker("--nthreads", "2"), cluster.worker("--nthreads", "2")
+    cluster.workers(2)
+    process = folder.start(*LONG, "--scheduler", cluster.address)
+    assert until(folder.states)
+    first.kill()
+    end = ended(process)
+    assert end.code == 0 and f"4 places of {cluster.address}" in end.stderr and folder.record() == expected
+
+    process = folder.start(*LONG, "--fresh", "--scheduler", cluster.address)
+    assert until(lambda: folder.record() and len(folder.record()["arms"]) < 6)
+    cluster.scheduler.kill()
+    end, kept = ended(process), folder.record()["arms"]
+    gone = f"the scheduler at {cluster.address} is gone. The same command goes on from here"
+    assert end.code == 1 and end.stderr.endswith(gone + "\n"), end.stderr
+    assert 0 < len(kept) < 6
+    assert all(arm in expected["arms"] for arm in kept)
+    cluster.stop()  # or what its worker has begun it would end while another trains the same
+    assert call(folder, *LONG).code == 0 and folder.record() == expected
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_silent_is_one_line_within_15_seconds(tmp_path):
+    with socket.socket() as deaf:  # accepts at the TCP level, never answers
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        address = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
+        began = time.monotonic()
+        end = ended(Folder(tmp_path).start("--scheduler", address))
+    assert end.code == 1 and f"no scheduler answers at {address}. Start one with" in end.stderr.splitlines()[-1]
+    assert time.monotonic() - began < 15 and not (tmp_path / "out").exists()
