@@ -199,7 +199,11 @@ def check_answers(text):
 
     check_2b(page)
     found = CHOICE["candidates"]
-    page.says("Five candidates were trained for {} epochs on {} training", found[0]["epochs"], CHOICE["settings"]["train_images"])
+    page.says(
+        "Five candidates were trained for {} epochs on {} training",
+        found[0]["epochs"],
+        CHOICE["settings"]["train_images"],
+    )
     page.says("on the other {} by", CHOICE["settings"]["held_out"])
     page.says("leads by {} percentage", percent(found[3]["held_out_accuracy"][-1] - found[1]["held_out_accuracy"][-1]))
     page.table(
@@ -298,7 +302,9 @@ def check_2b(page):
     page.says("five is {} away on average and the nearest of five random ones {},", from_grid, from_random)
     page.says("nearer one in {} of draws", nearer)
     speed, (half_trains, half_tests) = seconds_of("2b"), over_seeds(HALF)
-    page.says("With `--bfloat16` an epoch is {} times as fast", speed["this repository"] / speed["this repository, bfloat16"])
+    page.says(
+        "With `--bfloat16` an epoch is {} times as fast", speed["this repository"] / speed["this repository, bfloat16"]
+    )
     page.says("of `python ex2b_adam.py --bfloat16 --seeds {}", len(HALF))
     page.says("It ends at {} ± {} in training and", *mean_and_spread(half_trains))
     page.says("in training and {} ± {} in the test, in float32", *mean_and_spread(half_tests))

@@ -28,7 +28,7 @@ def alone(part, cases, settings):
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """The functions by which a script says what its experiment is. They are called in worker processes, plan() anywhere.
+    """What a script says of its experiment, mostly by functions, which are called in worker processes.
 
     A *case* is what becomes one entry of the record: a frozen dataclass with a `name`, whose compared fields say what
     it is. A script defines one Experiment at its top level and calls main() under `if __name__ == "__main__"`.
@@ -47,7 +47,7 @@ class Experiment:
     figures: ModuleType
     """draw(record) yields (file name, picture with a method save(file)); table(record) and line(entry) return text"""
     together: Callable = alone
-    """together(part, cases, settings): those that train as one run, [cases], in the order in which they shall be trained"""
+    """together(part, cases, settings): [cases that train as one run], in the order in which they shall be trained"""
     check: Callable | None = None
     """check(settings, device) raises ValueError where something cannot be trained"""
     fixed: dict = field(default_factory=dict)
@@ -157,4 +157,6 @@ class Experiment:
 def _of(module, name):
     """Return the Experiment of that name at the top level of a module."""
     found = vars(importlib.import_module(module)).values()
-    return next(value for value in found if type(value) is Experiment and value.name == name)  # no lazy module is loaded
+    return next(
+        value for value in found if type(value) is Experiment and value.name == name
+    )  # no lazy module is loaded

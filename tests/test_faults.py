@@ -1,0 +1,137 @@
+"""Ends at bad moments, of the third exercise as its script trains it: no process is left, nothing is lost, the same
+command goes on, and the final record equals that of an undisturbed start."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from started import ROOT, SCRIPTS, Folder, ended, session, until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes and signals as Linux has them"),
+]
+LONG = "--epochs", "150"
+
+
+@pytest.fixture
+def long(call, tmp_path_factory):
+    """The record of an undisturbed start."""
+    folder = Folder(tmp_path_factory.getbasetemp() / "undisturbed")
+    assert folder.record() or call(folder, *LONG).code == 0
+    return folder.record()
+
+
+def workers(process):
+    """Process ids of the workers of a script, which are its children by multiprocessing."""
+    commands = {one: Path(f"/proc/{one}/cmdline") for one in session(process.pid)}
+    return [one for one, command in commands.items() if command.exists() and b"spawn_main" in command.read_bytes()]
+
+
+def part_of(record, whole):
+    return record is None or all(arm in whole["arms"] for arm in record["arms"])
+
+
+def goes_on(folder, record):
+    end = ended(folder.start(*LONG))
+    return end.code == 0 and folder.record() == record and folder.leftovers() == []
+
+
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_path, sent, code):
+    """Sent to the script alone, as by kill, or to its whole group, as a terminal sends Ctrl-C."""
+    folder = Folder(tmp_path)
+    moments = lambda process: len(session(process.pid)) > 1, workers, lambda process: len(folder.states()) > 1
+    for moment in moments:
+        for send in (os.kill, os.killpg):
+            for state in folder.states():
+                state.unlink()
+            process = folder.start(*LONG, "--jobs", "2")
+            assert until(lambda: moment(process)), process.communicate()
+            if moment is moments[-1]:
+                second = call(folder)
+                assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
+            send(process.pid, sent)
+            end = ended(process, within=10)
+            assert end.code == code and part_of(folder.record(), long), end.stderr
+            said = end.stderr.splitlines()
+            assert sent != signal.SIGINT or said[-1] == "third.py: interrupted; the same command goes on from here"
+    assert folder.states() and goes_on(folder, long)
+
+
+def test_a_second_control_c_changes_nothing(tmp_path):
+    folder = Folder(tmp_path)
+    process = folder.start(*LONG)
+    assert until(folder.states)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+    assert ended(process, within=10).code == 130
+
+
+def test_kills_at_random_moments(long, tmp_path):
+    folder, moments = Folder(tmp_path), random.Random()
+    seed = moments.randrange(10**6)
+    moments.seed(seed)
+    for number in range(5):
+        process = folder.start(*LONG, "--jobs", "2")
+        before = folder.contents()
+        assert number == 0 or until(lambda: folder.contents() != before or process.poll() is not None), f"seed {seed}"
+        try:
+            process.wait(moments.uniform(0, 1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        ended(process)
+        assert part_of(folder.record(), long), f"seed {seed}"
+    assert goes_on(folder, long), f"seed {seed}"
+
+
+def test_the_run_of_a_worker_that_is_killed_is_repeated(long, tmp_path):
+    folder = Folder(tmp_path)
+    process = folder.start(*LONG, "--jobs", "2")
+    assert until(lambda: len(workers(process)) == 2 and len(folder.states()) > 1)
+    os.kill(workers(process)[-1], signal.SIGKILL)
+    end = ended(process)
+    assert end.code == 0 and folder.record() == long and "2 processes" in end.stderr
+
+
+SUICIDAL = f"""
+import os, signal, sys
+from dataclasses import replace
+sys.path.insert(0, {str(ROOT)!r})
+from tests import third
+
+def plan(settings):
+    return third.plan(settings)
+
+def train(run, settings, parts):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+experiment = replace(third.experiment, plan=plan, train=train)
+
+if __name__ == "__main__":
+    experiment.main("It kills its own workers.")
+"""
+
+
+def test_a_run_that_kills_its_workers_is_one_line(tmp_path):
+    """The script lies outside of the repository."""
+    (tmp_path / "suicidal.py").write_text(SUICIDAL)
+    end = ended(Folder(tmp_path).start("--jobs", "1", script=tmp_path / "suicidal.py"))
+    assert end.code == 1 and "a run's workers died again and again" in end.stderr.splitlines()[-1]
+    assert end.stderr.splitlines()[-1].startswith("suicidal.py: error: ")
+
+
+@pytest.mark.parametrize("exercise", SCRIPTS)
+def test_the_scripts_as_shipped_are_interrupted_and_go_on(tmp_path, exercise):
+    folder, undisturbed = Folder(tmp_path / "one", f"ex{exercise}"), Folder(tmp_path / "other", f"ex{exercise}")
+    assert ended(undisturbed.start("--quick", script=SCRIPTS[exercise])).code == 0
+    process = folder.start("--quick", script=SCRIPTS[exercise])
+    assert until(lambda: len(folder.states()) > 2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert ended(process, within=10).code == 130
+    assert ended(folder.start("--quick", script=SCRIPTS[exercise])).code == 0
+    assert folder.record() == undisturbed.record() and folder.leftovers() == []
