@@ -94,7 +94,8 @@ def plan(settings):
 
 def check(settings, device):
     """Refuse what cannot be trained here."""
-    models.cnn(settings.width, seed=0)
+    for arm in ARMS:
+        training.check_optimizer(arm.optimizer, arm.momentum)
     if settings.bfloat16 and not training.good_at_bfloat16(device):
         raise ValueError(f"{device} only emulates bfloat16 (--bfloat16). Leave it out, which computes in float32")
 

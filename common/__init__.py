@@ -1,4 +1,12 @@
-"""What the exercises share: the subject, one module each, none of which knows another; and the machinery, experiment/.
+"""What the exercises share: the subject, in modules that know nothing of each other; and the machinery, experiment/.
+
+    data.py      whole data sets as tensors, from files that published.py finds and verifies
+    batches.py   the batches of an epoch
+    models.py    mlp(), cnn(), the initialisation schemes
+    train.py     fit(), evaluate(): the one training loop
+    probes.py    the per-layer gradient-norm hooks, the variance of outputs
+    theory.py    what theory/1b predicts for a given net
+    plots.py     the figure style and the few kinds of axes
 
 A module of the subject is loaded when something of it is first used, so that --help need not wait for PyTorch.
 """

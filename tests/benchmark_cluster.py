@@ -60,9 +60,7 @@ def small_sweep(place, places):
 
     with tempfile.TemporaryDirectory() as folder, place(places) as workers:
         twelve, first = small_runs(folder, 12), small_runs(folder, 2 * places)
-        return timed(
-            lambda: sweep(workers, worker.carry_out, twelve), lambda: sweep(workers, worker.carry_out, first)
-        )
+        return timed(lambda: sweep(workers, worker.carry_out, twelve), lambda: sweep(workers, worker.carry_out, first))
 
 
 def waiting_sweep(places):

@@ -1,10 +1,8 @@
 """README.md and figures/README.md say what the records say: every number, and every claim of an order."""
 
-import io
 import math
 import re
-from functools import partial
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +199,11 @@ def check_answers(text):
 
     check_2b(page)
     found = CHOICE["candidates"]
-    page.says("Five candidates were trained for {} epochs on {} training", found[0]["epochs"], CHOICE["settings"]["train_images"])
+    page.says(
+        "Five candidates were trained for {} epochs on {} training",
+        found[0]["epochs"],
+        CHOICE["settings"]["train_images"],
+    )
     page.says("on the other {} by", CHOICE["settings"]["held_out"])
     page.says("leads by {} percentage", percent(found[3]["held_out_accuracy"][-1] - found[1]["held_out_accuracy"][-1]))
     page.table(
@@ -290,8 +292,7 @@ def check_2b(page):
     page.says("the default at {} ± {} and {} ± {}.", *mean_and_spread(adam_trains), *mean_and_spread(adam_tests))
     page.says("epochs, with means of {} and {}:", *map(np.mean, (late_average(DRAWN), late[0])))
     page.says("random rates: {} is best with {} in training and {} in the test]", best["lr"], *finals(best))
-    accuracy, probability = map(np.array, searches.best_of_random([arm for arm in every if arm["optimizer"] == "adam"]))
-    grid, wins, expected = searches.random_against_grid(every)
+    (accuracy, probability), (grid, wins, expected) = on_the_curve()
     page.says("take the {} measured rates of Adam", sum(arm["optimizer"] == "adam" for arm in every))
     page.says("that is {} in training on average, {} percentage points below", expected, percent(grid - expected))
     page.says("less than one point below it in {} of draws", probability[accuracy > grid - 0.01].sum())
@@ -301,7 +302,9 @@ def check_2b(page):
     page.says("five is {} away on average and the nearest of five random ones {},", from_grid, from_random)
     page.says("nearer one in {} of draws", nearer)
     speed, (half_trains, half_tests) = seconds_of("2b"), over_seeds(HALF)
-    page.says("With `--bfloat16` an epoch is {} times as fast", speed["this repository"] / speed["this repository, bfloat16"])
+    page.says(
+        "With `--bfloat16` an epoch is {} times as fast", speed["this repository"] / speed["this repository, bfloat16"]
+    )
     page.says("of `python ex2b_adam.py --bfloat16 --seeds {}", len(HALF))
     page.says("It ends at {} ± {} in training and", *mean_and_spread(half_trains))
     page.says("in training and {} ± {} in the test, in float32", *mean_and_spread(half_tests))
@@ -345,6 +348,15 @@ def runs_of_2b():
         yield (name + (f", seed {run['seed']}" if run["seed"] else ""), found), run
 
 
+@cache
+def on_the_curve():
+    """What 2b.4 asks of the curve through all rates of Adam: see best_of_random() and random_against_grid()."""
+    every = searches.arms(RUNS)
+    best = searches.best_of_random([arm for arm in every if arm["optimizer"] == "adam"])
+    return tuple(map(np.array, best)), searches.random_against_grid(every)
+
+
+@cache
 def distances(n=2000):
     """The best k anywhere in [1, 5], by the midpoint rule: mean distance of the nearest of the grid's five and of
     five random k, and the probability that the latter is nearer."""

@@ -1,4 +1,4 @@
-"""Where runs are trained: devices, the places of a Dask cluster, and what becomes of it when its parts die or differ."""
+"""Where runs are trained: devices, places of a Dask cluster, and what becomes of it when its parts die or differ."""
 
 import os
 import socket

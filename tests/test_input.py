@@ -7,14 +7,13 @@ was given, what to do. Never a traceback, and what lies in the output folder sta
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
-from started import ROOT, SCRIPTS, THIRD, Ended, Folder, ended, session, until
+from started import ROOT, SCRIPTS, THIRD, Ended, Folder, session, until
 
 import ex2a_vanishing
 import ex2b_adam
@@ -23,7 +22,10 @@ from tests import third as script
 
 RANGE = "must be a whole number from 1 to 10000"
 USAGE = [  # flags, what is said
-    *(("--epochs", value, f"--epochs: {RANGE} (got '{value}')") for value in ("0", "-1", "2.5", "ten", "", "9" * 20, "١")),
+    *(
+        ("--epochs", value, f"--epochs: {RANGE} (got '{value}')")
+        for value in ("0", "-1", "2.5", "ten", "", "9" * 20, "١")
+    ),
     *(("--seeds", value, f"--seeds: {RANGE} (got '{value}')") for value in ("0", "-1", "x", "1000000000")),
     ("--width", "0", f"--width: {RANGE} (got '0')"),
     ("--jobs", "0", f"--jobs: {RANGE} (got '0')"),
@@ -155,7 +157,9 @@ def test_what_is_refused_is_one_line_and_leaves_all_as_it_was(third, call, monke
     assert third.contents() == before
 
 
-@pytest.mark.parametrize("exercise, name, data", [(ex2a_vanishing, "ex2a", "Fashion-MNIST"), (ex2b_adam, "ex2b", "CIFAR-10")])
+@pytest.mark.parametrize(
+    "exercise, name, data", [(ex2a_vanishing, "ex2a", "Fashion-MNIST"), (ex2b_adam, "ex2b", "CIFAR-10")]
+)
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]])
 def test_a_stand_in_never_replaces_the_record_of_real_data(call, tmp_path, exercise, name, data, fresh):
     folder = Folder(tmp_path, name)

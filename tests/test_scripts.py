@@ -81,8 +81,8 @@ def test_the_arms_of_2b_are_those_of_the_sheet_in_their_order():
 
 
 def test_further_seeds_of_2b_are_for_what_is_compared_and_come_last():
-    (epochs, one), = ex2b_adam.plan(ex2b_adam.Settings()).values()
-    (_, three), = ex2b_adam.plan(ex2b_adam.Settings(seeds=3)).values()
+    ((epochs, one),) = ex2b_adam.plan(ex2b_adam.Settings()).values()
+    ((_, three),) = ex2b_adam.plan(ex2b_adam.Settings(seeds=3)).values()
     compared = [arm for arm in ex2b_adam.ARMS if arm.repeated]
     assert epochs == 50 and one == ex2b_adam.ARMS == three[:15]
     assert [(arm.optimizer, arm.lr, arm.seed) for arm in three[15:]] == [

@@ -1,6 +1,6 @@
 """A third exercise, to show what an experiment costs: does a very small network prefer one learning rate of two?
 
-    python tests/third.py
+python tests/third.py
 """
 
 import sys

@@ -67,7 +67,9 @@ class Book:
         runs = []
         for part, (epochs, cases) in self._experiment.plan(self._settings).items():
             lacking = [case for case in cases if not self._entries[part][_key(identity(case))]]
-            runs += [(part, group, epochs) for group in self._experiment.together(part, lacking, self._settings) if group]
+            runs += [
+                (part, group, epochs) for group in self._experiment.together(part, lacking, self._settings) if group
+            ]
         return runs
 
     def add(self, part, cases, entries):

@@ -42,7 +42,9 @@ class Engine:
         """Return the distributed.Future of function(*arguments), which travel by reference."""
         elsewhere, torch = not self._cluster, version("torch")
 
-        def on_worker(call):  # a local function travels by value: the scheduler, which opens it too, needs nothing of ours
+        def on_worker(
+            call,
+        ):  # a local function travels by value: the scheduler, which opens it too, needs nothing of ours
             address = get_worker().address
             if elsewhere:
                 if os.getcwd() not in sys.path:
@@ -61,7 +63,7 @@ class Engine:
         return self._client.submit(on_worker, call, pure=False, resources=self._resources)
 
     def sweep(self, function, calls):
-        """Call function(place, tell, *call) for each of `calls`; yield (number, what it tells or its Future) as they come.
+        """Call function(place, tell, *call) for each call; yield (its number, what it tells or its Future) as they come.
 
         place: the worker's number on this machine, 0 on a cluster; tell() takes what can be sent as it is, numbers and
         texts.

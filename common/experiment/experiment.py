@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ def alone(part, cases, settings):
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """The functions by which a script says what its experiment is. They are called in worker processes, plan() anywhere.
+    """What a script says of its experiment, mostly by functions, which are called in worker processes.
 
     A *case* is what becomes one entry of the record: a frozen dataclass with a `name`, whose compared fields say what
     it is. A script defines one Experiment at its top level and calls main() under `if __name__ == "__main__"`.
@@ -47,7 +48,7 @@ class Experiment:
     figures: ModuleType
     """draw(record) yields (file name, picture with a method save(file)); table(record) and line(entry) return text"""
     together: Callable = alone
-    """together(part, cases, settings): those that train as one run, [cases], in the order in which they shall be trained"""
+    """together(part, cases, settings): [cases that train as one run], in the order in which they shall be trained"""
     check: Callable | None = None
     """check(settings, device) raises ValueError where something cannot be trained"""
     fixed: dict = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Experiment:
     def _main(self, description):
         script = Path(sys.argv[0]).name
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        sys.unraisablehook = _again
         try:
             settings = options.read(self.settings, description)
             try:
@@ -154,7 +156,18 @@ class Experiment:
                 shown.step(len(cases) * before, finished=True)
 
 
+def _again(lost):
+    """Send a signal once more whose exception Python has dropped, because it came within a finalizer or a collection."""
+    signals = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
+    if lost.exc_type in signals:
+        threading.Timer(0.1, os.kill, (os.getpid(), signals[lost.exc_type])).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def _of(module, name):
     """Return the Experiment of that name at the top level of a module."""
     found = vars(importlib.import_module(module)).values()
-    return next(value for value in found if type(value) is Experiment and value.name == name)  # no lazy module is loaded
+    return next(
+        value for value in found if type(value) is Experiment and value.name == name
+    )  # no lazy module is loaded

@@ -46,6 +46,13 @@ def find_device(name, place=0):
     return torch.device(name, place % torch.cuda.device_count()) if name == "cuda" else torch.device(name)
 
 
+def places(name):
+    """Return how many runs go side by side on this machine where --device is `name`: one a core, or one a GPU."""
+    if find_device(name).type == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return torch.cuda.device_count() if name in ("auto", "cuda") else 1
+
+
 _read = lru_cache(1)(lambda read, *arguments: read(*arguments))  # once per process
 _one_at_a_time = threading.Lock()
 
@@ -66,8 +73,7 @@ def _data(experiment, settings, stand_in):
 def look(experiment, settings):
     """Look whether a run has what it needs here: device, packages, data, and arms that can be trained.
 
-    Returns what the data is called, how many images each part of it has, and how many runs go side by side on this
-    machine: one a core, or one a GPU.
+    Returns what the data is called, how many images each part of it has, and places().
     """
     device = find_device(settings.device)
     if experiment.check:
@@ -76,11 +82,7 @@ def look(experiment, settings):
         except ValueError as error:
             raise OSError(str(error)) from None
     name, parts = _data(experiment, settings, settings.stand_in)
-    if device.type == "cpu":
-        places = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    else:
-        places = torch.cuda.device_count() if settings.device in ("auto", "cuda") else 1
-    return name, {key: len(part) for key, part in parts.items()}, places
+    return name, {key: len(part) for key, part in parts.items()}, places(settings.device)
 
 
 def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):

@@ -61,7 +61,9 @@ def load(folder, stand_in, quick):
 
 def plan(settings):
     """One entry for each candidate and seed."""
-    return {"candidates": (settings.epochs, [Candidate(*one, seed) for seed in range(settings.seeds) for one in STAGES])}
+    return {
+        "candidates": (settings.epochs, [Candidate(*one, seed) for seed in range(settings.seeds) for one in STAGES])
+    }
 
 
 def train(run, settings, parts):
