@@ -13,6 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from multiprocessing import resource_tracker
 from queue import Empty, SimpleQueue
+from types import ModuleType
 
 import dask
 from dask.utils import SerializableLock
@@ -42,28 +43,27 @@ class Engine:
         """Return the distributed.Future of function(*arguments), which travel by reference."""
         elsewhere, torch = not self._cluster, version("torch")
 
-        def on_worker(
-            call,
-        ):  # a local function travels by value: the scheduler, which opens it too, needs nothing of ours
+        def on_worker(call):  # a local function travels by value: the scheduler opens it too, and needs nothing of ours
             address = get_worker().address
-            if elsewhere:
-                if os.getcwd() not in sys.path:
-                    sys.path.insert(0, os.getcwd())
+            if elsewhere and os.getcwd() not in sys.path:
+                sys.path.insert(0, os.getcwd())
+            if elsewhere and version("torch") != torch:
+                raise OSError(f"{address} has torch {version('torch')}, here is {torch}. Start it with the same")
+            with LOADING:
                 try:
-                    import common  # noqa: F401
+                    function, arguments = pickle.loads(call)
                 except (ImportError, SystemExit) as error:
                     raise OSError(f"{address} was not started in a checkout of this repository ({error})") from None
-                if version("torch") != torch:
-                    raise OSError(f"{address} has torch {version('torch')}, here is {torch}. Start it with the same")
-            with LOADING:
-                function, arguments = pickle.loads(call)
+                for value in vars(sys.modules[function.__module__]).values():
+                    if isinstance(value, ModuleType):
+                        vars(value)
             return function(*arguments)
 
         call = pickle.dumps((function, arguments))
         return self._client.submit(on_worker, call, pure=False, resources=self._resources)
 
     def sweep(self, function, calls):
-        """Call function(place, tell, *call) for each call; yield (its number, what it tells or its Future) as they come.
+        """Call function(place, tell, *call) for each call; yield (number, what it tells or its Future) as they come.
 
         place: the worker's number on this machine, 0 on a cluster; tell() takes what can be sent as it is, numbers and
         texts.

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
-import torch
+import lazy_loader
 
 from .book import identity
-from .state import Run
 
+# Who asks for a run names the functions below, and need not wait for PyTorch to do so.
+torch, state = (lazy_loader.load(name, suppress_warning=True) for name in ("torch", "common.experiment.state"))
 ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
 PACKAGES = "torch", "torchvision", "numpy", "matplotlib", "pillow"
 
@@ -58,10 +59,9 @@ _one_at_a_time = threading.Lock()
 
 
 def _data(experiment, settings, stand_in):
-    """Return what the data is called and its parts, as the script's function gives them.
+    """Return what the data is called and its parts, as the script's function gives them, to all threads of a worker.
 
-    A worker of a cluster may do several runs at a time, in threads: they share the data, and the modules that the
-    script names are loaded before they are used, since lazy ones are not made for threads.
+    The modules that the script names, lazy ones, are loaded before: they are not made for threads.
     """
     with _one_at_a_time:
         for value in vars(sys.modules[experiment.train.__module__]).values():
@@ -98,7 +98,7 @@ def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
         below = settings.data or ROOT / "data"
         raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {below} there")
     folder, here, began = settings.runs or ROOT / "runs", describe(device), time.monotonic()
-    run = Run(folder, experiment.name, part, cases, epochs, device, shared, here, settings.fresh, tell)
+    run = state.Run(folder, experiment.name, part, cases, epochs, device, shared, here, settings.fresh, tell)
     try:
         entries = experiment.train(run, settings, parts)
     except torch.OutOfMemoryError:
