@@ -71,6 +71,7 @@ def call(places, monkeypatch, capsys):
     from tests import third
 
     threads, ending = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which a script changes
 
     def called(folder, *flags, script=third, **kind):
         cluster, code = places(**kind), 0

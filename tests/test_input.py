@@ -210,7 +210,7 @@ def oddly(folder, *flags, stdout="file", encoding="ascii"):
 
 
 @pytest.mark.parametrize(
-    "stdout, encoding", [("file", "ascii"), ("file", "cp1252"), ("reader gone", "utf-8"), ("closed", "utf-8")]
+    "stdout, encoding", [("file", "cp1252"), ("reader gone", "ascii"), ("closed", "utf-8")]
 )
 def test_figures_are_redrawn_in_odd_surroundings(whole, tmp_path, stdout, encoding):
     expected, undisturbed = whole

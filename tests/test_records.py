@@ -6,6 +6,8 @@ All of it on the third exercise, whose runs are trained on a Dask worker within 
 import json
 import math
 import os
+import signal
+import time
 
 import pytest
 import torch
@@ -131,6 +133,24 @@ def test_a_figure_that_is_interrupted_is_the_old_one(third, call, monkeypatch):
     monkeypatch.setattr(script, "draw", lambda record: [("third_loss.png", Interrupted())])
     end = call(third, "--plot-only")
     assert end.code == 130 and "the same command goes on" in end.stderr and third.contents() == before
+
+
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_within_a_finalizer_is_not_lost(third, call, monkeypatch, sent, code):
+    """Python ignores what a finalizer or a callback of a collection raises, so also what ends the program."""
+
+    class Dying:
+        def __del__(self):
+            os.kill(os.getpid(), sent)
+
+    def draw(record):
+        Dying()
+        time.sleep(20)
+        yield from ()
+
+    monkeypatch.setattr(script, "draw", draw)
+    end = call(third, "--plot-only")
+    assert end.code == code and "ignored" not in end.stderr and "Dying" not in end.stderr
 
 
 # ---- resumed ----
