@@ -93,7 +93,7 @@ def of_this_machine(places, folder):
     """Yield an Engine of so many worker processes, closed to others; leaving the block ends them, in their work too.
 
     folder: of Dask's own files. The user's Dask configuration is set aside. A worker that dies is replaced, and its
-    run repeated. Workers are deaf to Ctrl-C, and never outlive this process.
+    run repeated. Workers are deaf to Ctrl-C and SIGTERM, and never outlive this process.
     """
     dask.config.refresh(paths=[], env={})
     dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})  # it slows training by half
@@ -109,14 +109,19 @@ def of_this_machine(places, folder):
         local_directory=str(folder),
         silence_logs=logging.CRITICAL,
     )
-    with _held_back():
-        cluster = _within(30, start)
-    if cluster is None:
-        raise OSError("no worker process has started within 30 s. Has this machine a loopback interface that is up?")
-    with cluster, Client(cluster) as client, _failures_named("this machine's scheduler"):
-        engine = Engine(client, "", places, cluster)
-        engine.grow(places)
-        yield engine
+    cluster = None
+    try:
+        with _held_back():
+            cluster = _within(30, start)
+        if cluster is None:
+            raise OSError("no worker process has started within 30 s. Is this machine's loopback interface up?")
+        with Client(cluster) as client, _failures_named("this machine's scheduler"):
+            engine = Engine(client, "", places, cluster)
+            engine.grow(places)
+            yield engine
+    finally:
+        if cluster:
+            cluster.close()
 
 
 @contextmanager
@@ -171,18 +176,17 @@ def _within(seconds, call):
 
 @contextmanager
 def _held_back():
-    """Hold back Ctrl-C and SIGTERM to the end of the block, and Ctrl-C for good in the processes that it starts."""
-    late = []
-    ending = signal.SIGINT, signal.SIGTERM
+    """Hold back Ctrl-C and SIGTERM to the end of the block, and for good in the processes that it starts."""
+    late, ending = [], {signal.SIGINT, signal.SIGTERM}
     before = {number: signal.signal(number, lambda number, _: late.append(number)) for number in ending}
     if hasattr(signal, "pthread_sigmask"):  # not on Windows; a thread or process inherits what is blocked
-        resource_tracker.ensure_running()  # it would let Ctrl-C in again
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        resource_tracker.ensure_running()  # it would let them in again
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         yield
     finally:
         if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
         for number, handler in before.items():
             signal.signal(number, handler)
         for number in late:

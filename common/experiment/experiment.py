@@ -157,7 +157,7 @@ class Experiment:
 
 
 def _again(lost):
-    """Send a signal once more whose exception Python has dropped, because it came within a finalizer or a collection."""
+    """Send a signal once more whose exception Python has dropped, since it came within a finalizer or a collection."""
     signals = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}
     if lost.exc_type in signals:
         threading.Timer(0.1, os.kill, (os.getpid(), signals[lost.exc_type])).start()
