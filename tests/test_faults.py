@@ -62,7 +62,7 @@ def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_pa
             assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
         for _ in range(times):
             send(process.pid, sent)
-        end = ended(process, within=30)
+        end = ended(process, within=60)
         assert end.code == code and part_of(folder.record(), long), end.stderr
         said = end.stderr.splitlines()
         assert sent != signal.SIGINT or said[-1] == "third.py: interrupted; the same command goes on from here"
@@ -130,6 +130,6 @@ def test_the_scripts_as_shipped_are_interrupted_and_go_on(call, tmp_path, script
     process = folder.start("--quick", script=script.__file__)
     assert until(lambda: len(folder.states()) > 2)
     os.killpg(process.pid, signal.SIGINT)
-    assert ended(process, within=30).code == 130
+    assert ended(process, within=60).code == 130
     assert ended(folder.start("--quick", script=script.__file__)).code == 0
     assert folder.record() == undisturbed.record() and folder.leftovers() == []
