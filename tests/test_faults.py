@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes and signals as Linux has them"),
 ]
-LONG = "--epochs", "300"
+LONG = "--epochs", "80"
 
 
 @pytest.fixture
@@ -44,28 +44,35 @@ def goes_on(folder, record):
     return end.code == 0 and folder.record() == record and folder.leftovers() == []
 
 
-@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_path, sent, code):
+def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_path):
     """Sent to the script alone, as by kill, or to its whole group, as a terminal sends Ctrl-C; also twice."""
     folder = Folder(tmp_path)
-    for moment, send, times in (
-        (lambda process: len(session(process.pid)) > 1, os.killpg, 1),
-        (workers, os.kill, 1),
-        (lambda process: folder.contents() != before, os.kill, 1),
-        (lambda process: folder.contents() != before, os.killpg, 2),
+
+    def is_there(process):
+        return len(session(process.pid)) > 1
+
+    def has_trained(process):
+        return folder.contents() != before
+
+    for moment, send, sent, times in (
+        (is_there, os.killpg, signal.SIGINT, 1),
+        (workers, os.kill, signal.SIGTERM, 1),
+        (has_trained, os.kill, signal.SIGINT, 1),
+        (has_trained, os.killpg, signal.SIGTERM, 1),
+        (has_trained, os.killpg, signal.SIGINT, 2),
     ):
         before = folder.contents()
         process = folder.start(*LONG, "--jobs", "2")
         assert until(lambda: moment(process))
-        if times == 2:
-            second = call(folder)
-            assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
+        second = call(folder)
+        assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
         for _ in range(times):
             send(process.pid, sent)
-        end = ended(process, within=60)
-        assert end.code == code and part_of(folder.record(), long), end.stderr
-        said = end.stderr.splitlines()
-        assert sent != signal.SIGINT or said[-1] == "third.py: interrupted; the same command goes on from here"
+        end = ended(process, within=30)
+        assert end.code == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent], (moment, end.stderr)
+        said = end.stderr.splitlines()[-1]
+        assert sent == signal.SIGTERM or said == "third.py: interrupted; the same command goes on from here"
+        assert part_of(folder.record(), long)
     assert folder.states() and goes_on(folder, long)
 
 
@@ -73,7 +80,7 @@ def test_kills_at_random_moments(long, tmp_path):
     folder, moments = Folder(tmp_path), random.Random()
     seed = moments.randrange(10**6)
     moments.seed(seed)
-    for number in range(4):
+    for number in range(3):
         process = folder.start(*LONG, "--jobs", "2")
         before = folder.contents()
         assert number == 0 or until(lambda: folder.contents() != before or process.poll() is not None), f"seed {seed}"

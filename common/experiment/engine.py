@@ -23,8 +23,9 @@ from distributed.comm import CommClosedError
 PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
 LOADING = SerializableLock("modules")  # one for all threads of a worker: lazy modules are not made for several
 AGAIN = "The same command goes on from here"
+SILENT = logging.CRITICAL + 1
 for _name in ("distributed", "distributed.client"):  # of a scheduler that is lost they print tracebacks
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
+    logging.getLogger(_name).setLevel(SILENT)
 
 
 class Engine:
@@ -107,7 +108,7 @@ def of_this_machine(places, folder):
         security=True,
         protocol="tls://",
         local_directory=str(folder),
-        silence_logs=logging.CRITICAL,
+        silence_logs=SILENT,
     )
     cluster = None
     try:
