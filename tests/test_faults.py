@@ -68,7 +68,7 @@ def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_pa
         assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
         for _ in range(times):
             send(process.pid, sent)
-        end = ended(process, within=30)
+        end = ended(process, within=60)
         assert end.code == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent], (moment, end.stderr)
         said = end.stderr.splitlines()[-1]
         assert sent == signal.SIGTERM or said == "third.py: interrupted; the same command goes on from here"
