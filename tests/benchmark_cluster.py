@@ -9,6 +9,9 @@ from pathlib import Path
 
 from benchmark import ROOT, timed
 
+CARRY_OUT = "common.experiment.worker:carry_out"
+WAIT, NOTHING = f"{__name__}:wait", f"{__name__}:nothing"
+
 
 @contextmanager
 def dask(places):
@@ -56,17 +59,15 @@ def small_runs(folder, number):
 
 def small_sweep(place, places):
     """Twelve small runs, once the workers have done others."""
-    from common.experiment import worker
-
     with tempfile.TemporaryDirectory() as folder, place(places) as workers:
         twelve, first = small_runs(folder, 12), small_runs(folder, 2 * places)
-        return timed(lambda: sweep(workers, worker.carry_out, twelve), lambda: sweep(workers, worker.carry_out, first))
+        return timed(lambda: sweep(workers, CARRY_OUT, twelve), lambda: sweep(workers, CARRY_OUT, first))
 
 
 def waiting_sweep(places):
     """Sixteen runs that wait half a second each: what the engine adds where the cores set no limit."""
     with dask(places) as workers:
-        return timed(lambda: sweep(workers, wait, [()] * 16), lambda: sweep(workers, wait, [()] * places))
+        return timed(lambda: sweep(workers, WAIT, [()] * 16), lambda: sweep(workers, WAIT, [()] * places))
 
 
 def wait(place, tell):
@@ -76,7 +77,7 @@ def wait(place, tell):
 def empty_run():
     """A run that does nothing, on one worker: what sending, scheduling and coming back take."""
     with dask(1) as workers:
-        return timed(lambda: sweep(workers, nothing, [()] * 300), lambda: sweep(workers, nothing, [()] * 10)) / 300
+        return timed(lambda: sweep(workers, NOTHING, [()] * 300), lambda: sweep(workers, NOTHING, [()] * 10)) / 300
 
 
 def nothing(place, tell):
@@ -85,11 +86,9 @@ def nothing(place, tell):
 
 def start_up():
     """A cluster of one worker, from its start to the end of its first run, less the second run's time."""
-    from common.experiment import worker
-
     began = time.perf_counter()
     with dask(1) as workers, tempfile.TemporaryDirectory() as folder:
-        one = partial(sweep, workers, worker.carry_out, small_runs(folder, 1))
+        one = partial(sweep, workers, CARRY_OUT, small_runs(folder, 1))
         seconds = timed(one, one)
         return time.perf_counter() - began - 2 * seconds
 

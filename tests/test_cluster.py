@@ -124,12 +124,12 @@ LONG = "--epochs", "100"
 
 @pytest.mark.slow
 def test_workers_of_another_torch_or_outside_a_checkout_are_named(cluster, tmp_path):
-    other = tmp_path / "torch-9.9.dist-info"
-    other.mkdir()
+    other = tmp_path / "packages" / "torch-9.9.dist-info"
+    other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9\n")
     for wrong, said in (
         ({"cwd": tmp_path}, "was not started in a checkout of this repository"),
-        ({"path": tmp_path}, f"has torch 9.9, here is {torch.__version__.split('+')[0]}"),
+        ({"path": tmp_path / "packages"}, f"has torch 9.9, here is {torch.__version__.split('+')[0]}"),
     ):
         process = cluster.worker("--nthreads", "1", **wrong)
         cluster.workers(1)

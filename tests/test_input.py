@@ -209,9 +209,7 @@ def oddly(folder, *flags, stdout="file", encoding="ascii"):
     return Ended(done.returncode, output.read_bytes().decode(encoding), said)
 
 
-@pytest.mark.parametrize(
-    "stdout, encoding", [("file", "cp1252"), ("reader gone", "ascii"), ("closed", "utf-8")]
-)
+@pytest.mark.parametrize("stdout, encoding", [("file", "cp1252"), ("reader gone", "ascii"), ("closed", "utf-8")])
 def test_figures_are_redrawn_in_odd_surroundings(whole, tmp_path, stdout, encoding):
     expected, undisturbed = whole
     there = Folder(tmp_path / NAME).copy_of(expected, "out")

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import resource_tracker
+from pkgutil import resolve_name
 from queue import Empty, SimpleQueue
-from types import ModuleType
 
 import dask
 from dask.utils import SerializableLock
@@ -21,7 +21,7 @@ from distributed import Client, KilledWorker, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
 PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
-LOADING = SerializableLock("modules")  # one for all threads of a worker: lazy modules are not made for several
+LOADING = SerializableLock("modules")  # one for all threads of a worker: a lazy module must not be loaded by two
 AGAIN = "The same command goes on from here"
 SILENT = logging.CRITICAL + 1
 for _name in ("distributed", "distributed.client"):  # of a scheduler that is lost they print tracebacks
@@ -40,38 +40,44 @@ class Engine:
             self._cluster.scale(places)
             self.name, self.places = f"{places} process{'es' * (places > 1)}", places
 
-    def submit(self, function, *arguments):
-        """Return the distributed.Future of function(*arguments), which travel by reference."""
+    def submit(self, name, *arguments, topic=None):
+        """Return the distributed.Future of a call of the function "module:name", which is looked up where it is called.
+
+        topic: where it tells of itself; before the arguments it gets place and tell then, see sweep().
+        """
         elsewhere, torch = not self._cluster, version("torch")
 
         def on_worker(call):  # a local function travels by value: the scheduler opens it too, and needs nothing of ours
-            address = get_worker().address
+            host = get_worker()
+            if elsewhere and version("torch") != torch:
+                raise OSError(f"{host.address} has torch {version('torch')}, here is {torch}. Start it with the same")
             if elsewhere and os.getcwd() not in sys.path:
                 sys.path.insert(0, os.getcwd())
-            if elsewhere and version("torch") != torch:
-                raise OSError(f"{address} has torch {version('torch')}, here is {torch}. Start it with the same")
             with LOADING:
                 try:
-                    function, arguments = pickle.loads(call)
+                    function, arguments = resolve_name(name), pickle.loads(call)
                 except (ImportError, SystemExit) as error:
-                    raise OSError(f"{address} was not started in a checkout of this repository ({error})") from None
-                for value in vars(sys.modules[function.__module__]).values():
-                    if isinstance(value, ModuleType):
-                        vars(value)
-            return function(*arguments)
+                    raise OSError(
+                        f"{host.address} was not started in a checkout of this repository ({error})"
+                    ) from None
+            if topic is None:
+                return function(*arguments)
+            place = host.name if isinstance(host.name, int) else 0
+            return function(place, lambda told: host.log_event(topic, told), *arguments)
 
-        call = pickle.dumps((function, arguments))
-        return self._client.submit(on_worker, call, pure=False, resources=self._resources)
+        return self._client.submit(on_worker, pickle.dumps(arguments), pure=False, resources=self._resources)
 
-    def sweep(self, function, calls):
-        """Call function(place, tell, *call) for each call; yield (number, what it tells or its Future) as they come.
+    def sweep(self, name, calls):
+        """Call the function with place, tell and each call; yield (number, what it tells or its Future) as they come.
 
-        place: the worker's number on this machine, 0 on a cluster; tell() takes what can be sent as it is, numbers and
-        texts.
+        place: the worker's number on this machine, 0 on a cluster; tell() takes what can be sent as it is, a number or
+        a text.
         """
-        events, topic = SimpleQueue(), f"runs of {self._client.id}"
-        self._client.subscribe_topic(topic, lambda event: events.put(event[1]["told"]))
-        futures = [self.submit(_telling, topic, number, function, *call) for number, call in enumerate(calls)]
+        events, futures = SimpleQueue(), []
+        for number, call in enumerate(calls):
+            topic = f"run {number} of {self._client.id}"
+            self._client.subscribe_topic(topic, lambda event, number=number: events.put((number, event[1])))
+            futures.append(self.submit(name, *call, topic=topic))
         for number, future in enumerate(futures):
             future.add_done_callback(lambda future, number=number: events.put((number, future)))
         left = len(futures)
@@ -80,13 +86,6 @@ class Engine:
                 number, event = events.get(timeout=1)  # not for ever: Windows lets no signal through
                 left -= hasattr(event, "result")
                 yield number, event
-
-
-def _telling(topic, number, function, *arguments):
-    """Call the function on a worker; what it tells reaches sweep() through the scheduler."""
-    worker = get_worker()
-    place = worker.name if isinstance(worker.name, int) else 0
-    return function(place, lambda *told: worker.log_event(topic, {"told": (number, told)}), *arguments)
 
 
 @contextmanager

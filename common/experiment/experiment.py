@@ -16,8 +16,8 @@ import lazy_loader
 from . import options, records
 from .book import Book
 
-engine, progress, worker = (
-    lazy_loader.load(f"common.experiment.{name}", suppress_warning=True) for name in ("engine", "progress", "worker")
+engine, progress = (
+    lazy_loader.load(f"common.experiment.{name}", suppress_warning=True) for name in ("engine", "progress")
 )
 ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
 
@@ -71,7 +71,7 @@ class Experiment:
         return _of(name, self.name)
 
     def __reduce__(self):
-        return _of, (self.plan.__module__, self.name)
+        return _arrived, (self.plan.__module__, self.name)
 
     def _main(self, description):
         script = Path(sys.argv[0]).name
@@ -119,7 +119,7 @@ class Experiment:
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             print(f"{self.name}: up to {planned} entries to train. Starting workers ...", file=sys.stderr, flush=True)
             workers = held.enter_context(self._workers(settings, states))
-            what, sizes, places = workers.submit(worker.look, self, settings).result()
+            what, sizes, places = workers.submit("common.experiment.worker:look", self, settings).result()
             path = self._path(settings, what)
             if path.parent != states:
                 held.enter_context(records.lock(path.parent, self.name, "--out"))
@@ -143,11 +143,11 @@ class Experiment:
         calls = [(self, settings, book.shared, *run) for run in todo]
         left = {}  # epochs of the runs that have begun
         with progress.Progress(sum(epochs * len(cases) for _, cases, epochs in todo), len(todo)) as shown:
-            for number, event in workers.sweep(worker.carry_out, calls):
+            for number, event in workers.sweep("common.experiment.worker:carry_out", calls):
                 part, cases, epochs = todo[number]
                 begun, before = number in left, left.get(number, epochs)
-                if isinstance(event, tuple):  # epochs done, which are fewer than before where a worker died
-                    left[number] = min(before, epochs - event[0])
+                if isinstance(event, int):  # epochs done, which are fewer than before where a worker died
+                    left[number] = min(before, epochs - event)
                     shown.step(len(cases) * (before - left[number]), new=begun)
                     continue
                 book.add(part, cases, event.result())
@@ -168,6 +168,14 @@ def _again(lost):
 def _of(module, name):
     """Return the Experiment of that name at the top level of a module."""
     found = vars(importlib.import_module(module)).values()
-    return next(
-        value for value in found if type(value) is Experiment and value.name == name
-    )  # no lazy module is loaded
+    # type() and not isinstance(), which would load lazy modules
+    return next(value for value in found if type(value) is Experiment and value.name == name)
+
+
+def _arrived(module, name):
+    """Return it where its runs are trained, by several threads: lazy modules, not made for that, are loaded before."""
+    found = _of(module, name)
+    for value in vars(sys.modules[module]).values():
+        if isinstance(value, ModuleType):
+            vars(value)
+    return found

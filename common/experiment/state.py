@@ -22,7 +22,7 @@ class Run:
     """
 
     def __init__(self, folder, name, part, cases, epochs, device, settings, here, fresh, tell):
-        """settings: what else determines the result; here: where this is; tell(epochs, seconds): shows progress.
+        """settings: what else determines the result; here: where this is; tell(epochs): shows progress.
 
         The file's name carries a digest of all that determines the result, so that runs of other settings lie side by
         side.
@@ -39,7 +39,7 @@ class Run:
         self.seconds = self._state["seconds"] if self._state else 0.0
         self.where = self._state["where"] if self._state else here
         self._began = time.monotonic() - self.seconds
-        tell(len(self.rows), self.seconds)
+        tell(len(self.rows))
 
     def _read(self):
         if not self.path.exists():
@@ -81,4 +81,4 @@ class Run:
         }
         with atomic(self.path) as file:
             torch.save(state, file)
-        self._tell(len(self.rows), self.seconds)
+        self._tell(len(self.rows))

@@ -2,20 +2,17 @@
 
 import os
 import platform
-import sys
 import threading
 import time
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
-import lazy_loader
+import torch
 
+from . import state
 from .book import identity
 
-# Who asks for a run names the functions below, and need not wait for PyTorch to do so.
-torch, state = (lazy_loader.load(name, suppress_warning=True) for name in ("torch", "common.experiment.state"))
 ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
 PACKAGES = "torch", "torchvision", "numpy", "matplotlib", "pillow"
 
@@ -59,14 +56,8 @@ _one_at_a_time = threading.Lock()
 
 
 def _data(experiment, settings, stand_in):
-    """Return what the data is called and its parts, as the script's function gives them, to all threads of a worker.
-
-    The modules that the script names, lazy ones, are loaded before: they are not made for threads.
-    """
+    """Return what the data is called and its parts, as the script's function gives them, to all threads of a worker."""
     with _one_at_a_time:
-        for value in vars(sys.modules[experiment.train.__module__]).values():
-            if isinstance(value, ModuleType):
-                vars(value)
         return _read(experiment.data, settings.data or ROOT / "data", stand_in, settings.quick)
 
 
