@@ -16,7 +16,8 @@ The theory under test: theory/1b_unstable_gradients.md.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import partial
 
 from common import batches, data, models, probes, theory, train as training
@@ -36,32 +37,36 @@ class Arm:
     optimizer: str = "sgd"
     lr: float = LR
     momentum: float = 0
+    batch_norm: bool = False
 
     @property
     def name(self):
-        trained = f"{self.optimizer} {self.lr:g} momentum {self.momentum:g}"
         words = [self.activation, "-".join(map(str, self.hidden)), self.init]
-        return " ".join(words if trained == f"sgd {LR:g} momentum 0" else [*words, trained])
+        words += [f"{self.optimizer} {self.lr:g}"] * ((self.optimizer, self.lr) != ("sgd", LR))
+        words += [f"momentum {self.momentum:g}"] * bool(self.momentum) + ["batch norm"] * self.batch_norm
+        return " ".join(words)
 
 
-PARAMETERS = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out"  # those of the default method, turned towards us
+# The parameters of the default method, kaiming_uniform_: a, mode, nonlinearity.
+TUNED = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out", "kaiming_a0_fan_out", "kaiming_tanh", "kaiming_tanh_fan_out"
 LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"  # what the logistic function needs
 RESCUE = "orthogonal6_from_layer2_centred"  # the best on held-out training images: figures/choices/rescue.py
 ARMS = (
     *(Arm(shape, activation) for activation in ("sigmoid", "relu") for shape in SHAPES),
     *(Arm(shape, "sigmoid", "xavier_normal") for shape in SHAPES[2:]),
-    *(Arm(DEEPEST, "sigmoid", init) for init in (*PARAMETERS, *LADDER, RESCUE)),
+    *(Arm(DEEPEST, "sigmoid", init) for init in (*TUNED, *LADDER, RESCUE)),
+    Arm(DEEPEST, "relu", "kaiming_a0"),
+    Arm(DEEPEST, "sigmoid", batch_norm=True),
+    Arm(DEEPEST, "sigmoid", optimizer="adam", lr=1e-3),
+    *(Arm(DEEPEST, "sigmoid", lr=lr) for lr in (0.05, 0.5)),
+    Arm(DEEPEST, "sigmoid", momentum=0.9),
+    Arm(DEEPEST, "sigmoid", "xavier_normal", lr=0.05),
 )
-UNTRAINED = tuple(  # looked at before training only
-    Arm((30,) * depth, activation, init)
-    for depth in range(1, 13)
-    for activation, init in (
-        ("sigmoid", "default"),
-        ("sigmoid", "xavier_normal"),
-        ("sigmoid", RESCUE),
-        ("relu", "default"),
-    )
-)
+FOUR = ("sigmoid", "default"), ("sigmoid", "xavier_normal"), ("sigmoid", RESCUE), ("relu", "default")
+UNTRAINED = tuple(Arm((30,) * depth, *net) for depth in range(1, 13) for net in FOUR)  # looked at before training only
+PLATEAU = (Arm(DEEPEST, "sigmoid"),)  # trained 7.5 times as long
+SEEN = tuple(Arm(DEEPEST, *net) for net in FOUR)  # for their activations, in BINS of RANGE after these epochs
+SEEN_AFTER, BINS, RANGE = (0, 3, 20), 40, {"sigmoid": (0, 1), "relu": (0, 4)}
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,12 @@ def load(folder, stand_in, quick):
 
 def plan(settings):
     """What the record has: for each part the epochs, and its arms."""
-    return {"depth": (0, UNTRAINED), "arms": (settings.epochs, ARMS)}
+    return {
+        "depth": (0, UNTRAINED),
+        "plateau": (settings.epochs * 15 // 2, PLATEAU),
+        "arms": (settings.epochs, ARMS),
+        "activations": (settings.epochs, SEEN),
+    }
 
 
 def together(part, arms, settings):
@@ -85,34 +95,27 @@ def together(part, arms, settings):
         return [arms]
     groups, most = {}, max(1, 16 // settings.seeds)
     for arm in arms:
-        groups.setdefault((arm.hidden, arm.activation, arm.optimizer, arm.lr, arm.momentum), []).append(arm)
+        groups.setdefault(replace(arm, init=""), []).append(arm)
     runs = [same[start : start + most] for same in groups.values() for start in range(0, len(same), most)]
     return sorted(runs, key=lambda run: -len(run))  # the long ones first
 
 
 def check(settings, device):
     """Refuse arms that cannot be trained."""
-    for arm in (*ARMS, *UNTRAINED):
+    for arm in (arm for _, arms in plan(settings).values() for arm in arms):
         models.check_mlp(arm.hidden, arm.activation, arm.init)
         training.check_optimizer(arm.optimizer, arm.momentum)
 
 
 def prepare(arms, seeds, batch):
-    """Build the model of these arms and seeds; return it, its layers and the norms on a batch, (images, labels)."""
-    members = [(arm.init, seed) for arm in arms for seed in range(seeds)]
-    model = models.mlp(arms[0].hidden, arms[0].activation, members, batch[0][0].numel()).to(batch[0].device)
-    layers = models.linears(model)
-    with probes.GradientNorms(layers) as probe:
-        training.forward_backward(model, *batch)
-    return model, layers, probe.norms
-
-
-def predict(arm, layers, mine, at_output):
-    """Return the signal norm of each layer, [layer], that theory/1b derives from the output layer's, [seed]."""
-    weights = [layer.weight.detach()[mine].cpu().double().numpy() for layer in layers]
-    biases = [layer.bias.detach()[mine].cpu().double().numpy() for layer in layers]
-    factor = theory.predict_net(weights, biases, arm.activation).factor
-    return theory.signal(factor, sum(at_output) / len(at_output)).tolist()
+    """Build the model of these arms, which differ in initialisation only, and look at a copy of it, since batch
+    normalisation keeps a trace; return the model, and the copy's layers and norms with the gradients of the batch."""
+    (arm, *_), members = arms, [(arm.init, seed) for arm in arms for seed in range(seeds)]
+    model = models.mlp(arm.hidden, arm.activation, members, batch[0][0].numel(), batch_norm=arm.batch_norm)
+    copy = deepcopy(model.to(batch[0].device))
+    with probes.GradientNorms(models.linears(copy)) as probe:
+        training.forward_backward(copy, *batch)
+    return model, probe.layers, probe.norms
 
 
 def train(run, settings, parts):
@@ -122,19 +125,21 @@ def train(run, settings, parts):
     last_batch = deque(in_order(epoch=1), maxlen=1).pop()
     if run.part == "depth":
         return [untrained(arm, settings.seeds, last_batch) for arm in run.cases]
-    arm, seeds = run.cases[0], settings.seeds
-    model, layers, initial = prepare(run.cases, seeds, last_batch)
-    members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
-    predicted = [predict(arm, layers, mine, initial["signal"][-1][mine]) for arm, mine in zip(run.cases, members)]
-
+    arm, seeds = run.cases[0], settings.seeds if run.part != "activations" else 1
+    model, fresh, initial = prepare(run.cases, seeds, last_batch)
     optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
-    measure = partial(training.evaluate, model, batches.Batches(test, 1000))
-    rows = training.fit(model, optimizer, run.epochs, in_order, measure, run, probes.GradientNorms(layers))
+    scored = batches.Batches(test, 1000)
+    if run.part == "activations":
+        return activations(run, model, optimizer, in_order, scored)
+    probe, measure = probes.GradientNorms(models.linears(model)), partial(training.evaluate, model, scored)
+    rows = training.fit(model, optimizer, run.epochs, in_order, measure, run, probe)
     status = training.statuses(rows[-1], classes=10)
-    variance = probes.output_variance(model, models.outputs(model), batches.Batches(test, 1000))
+    variance = probes.output_variance(model, models.outputs(model), scored)
+    signal = partial(theory.signal_in_net, fresh, arm.activation, initial["signal"][-1])
+    members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
 
     def over_epochs(kind, mine):
-        return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(layers))]
+        return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(fresh))]
 
     return [
         {
@@ -142,10 +147,29 @@ def train(run, settings, parts):
             "test_accuracy": [[correct / len(test) for correct in row["correct"][mine]] for row in rows],
             "gradient_norm": {kind: over_epochs(kind, mine) for kind in probes.KINDS},
             "initial": {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS},
-            "predicted": {"signal": signal},
+            "predicted": None if arm.batch_norm else {"signal": signal(mine)},  # the theory knows no normalisation
             "layer_variance": [layer[mine] for layer in variance],
         }
-        for mine, signal in zip(members, predicted)
+        for mine in members
+    ]
+
+
+def activations(run, model, optimizer, in_order, scored):
+    """Train, one seed of each arm, and count the hidden activations for the test images before and meanwhile."""
+    low, high = RANGE[run.cases[0].activation]
+
+    def measure():
+        return {"counts": probes.output_histograms(model, models.outputs(model)[:-1], scored, BINS, low, high)}
+
+    rows = [measure(), *training.fit(model, optimizer, run.epochs, in_order, measure, run)]
+    seen = sorted({min(epoch, run.epochs) for epoch in SEEN_AFTER})
+    return [
+        {
+            "after": seen,
+            "range": [low, high],
+            "counts": [[layer[member] for layer in rows[epoch]["counts"]] for epoch in seen],
+        }
+        for member in range(len(run.cases))
     ]
 
 
@@ -156,22 +180,13 @@ def untrained(arm, seeds, batch):
     return {
         "hidden_layers": len(arm.hidden),
         "initial": initial,
-        "predicted": {"signal": predict(arm, layers, slice(None), initial["signal"][-1])},
+        "predicted": {"signal": theory.signal_in_net(layers, arm.activation, initial["signal"][-1])},
         "unmoved": (weight - arm.lr * weight.grad == weight).cpu().double().mean((1, 2)).tolist(),
     }
 
 
-experiment = Experiment(
-    "ex2a",
-    Settings,
-    load,
-    plan,
-    train,
-    figures=ex2a,
-    together=together,
-    check=check,
-    fixed={"batch_size": BATCH_SIZE, "lr": LR, "momentum": 0, "order_seed": ORDER_SEED},
-)
+FIXED = {"batch_size": BATCH_SIZE, "lr": LR, "momentum": 0, "order_seed": ORDER_SEED}
+experiment = Experiment("ex2a", Settings, load, plan, train, figures=ex2a, together=together, check=check, fixed=FIXED)
 
 if __name__ == "__main__":
     experiment.main(__doc__)

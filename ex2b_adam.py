@@ -2,6 +2,7 @@
 
     python ex2b_adam.py              15 runs of 50 epochs on real CIFAR-10: hours on two cores, resumable
     python ex2b_adam.py --seeds 3    then two more seeds of what is compared
+    python ex2b_adam.py --width 16 --draws 5 --seeds 3 --out figures/width16    five random searches, on a narrower net
     python ex2b_adam.py --quick      every arm on tiny generated data, in seconds
     python ex2b_adam.py --plot-only
 
@@ -22,18 +23,13 @@ Written: figures/ex2b.json and figures/ex2b_*.png.
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
+
 from common import batches, data, models, train as training
 from common.experiment import Experiment, Options
 from figures import ex2b, searches
 
 BATCH_SIZE, MOMENTUM = 128, 0.9
-RANDOM_K = (  # numpy.random.default_rng(0).uniform(1, 5, 5): five k from U[1, 5], seed 0, fixed before any run
-    3.5478467492858172,
-    2.0791468550554812,
-    1.1638940957447788,
-    1.0661105421141164,
-    4.25308095680109,
-)
 
 
 @dataclass(frozen=True)
@@ -53,11 +49,17 @@ class Arm:
         return f"{self.optimizer} {searches.rate(self.lr)}, seed {self.seed}"
 
 
+def random_search(number):
+    """Adam at five rates 10^-k, k from U[1, 5]: search 0, 1, ... has its own draws, and its number as its seed."""
+    name = f"random {number}" if number else "random"
+    return [Arm("adam", 10**-k, (name,), seed=number) for k in np.random.default_rng(number).uniform(1, 5, 5).tolist()]
+
+
 ARMS = (  # in the order in which they are trained
     Arm("adam", 1e-3, ("default", "grid"), repeated=True),
-    *(Arm("sgd", lr, ("sgd",), repeated=lr == 1e-1) for lr in (1e-0, 1e-1, 1e-2, 1e-3, 1e-4)),
-    *(Arm("adam", lr, ("grid",)) for lr in (1e-1, 1e-2, 1e-4, 1e-5)),
-    *(Arm("adam", 10**-k, ("random",), repeated=k == RANDOM_K[1]) for k in RANDOM_K),
+    *(Arm("sgd", lr, ("sgd",), repeated=lr in (1e-1, 1e-2)) for lr in (1e-0, 1e-1, 1e-2, 1e-3, 1e-4)),
+    *(Arm("adam", lr, ("grid",), repeated=lr == 1e-2) for lr in (1e-1, 1e-2, 1e-4, 1e-5)),
+    *(replace(arm, repeated=place == 1) for place, arm in enumerate(random_search(0))),  # the second is its best
 )
 
 
@@ -65,12 +67,14 @@ ARMS = (  # in the order in which they are trained
 class Settings(Options):
     """Exercise 2b: Adam, SGD and two searches on CIFAR-10."""
 
-    EXTENDING = ("seeds",)
+    EXTENDING = "seeds", "draws"
 
     epochs: int = 50
     """epochs to train"""
     seeds: int = 1
-    """seeds 0, 1, ... of Adam's default and the best of each search; the other rates have one"""
+    """seeds 0, 1, ... of the best two rates of Adam's grid and of SGD and the best random one; the others have one"""
+    draws: int = 1
+    """random searches, of five learning rates each"""
     width: int = 32
     """channels of the CNN's first stage"""
     bfloat16: bool = False
@@ -87,9 +91,10 @@ def load(folder, stand_in, quick):
 
 
 def plan(settings):
-    """What the record has: every arm under seed 0, then what is compared under the further seeds."""
+    """What the record has: every arm under seed 0, further random searches, and further seeds of what is compared."""
+    drawn = [arm for number in range(1, settings.draws) for arm in random_search(number)]
     further = [replace(arm, seed=seed) for seed in range(1, settings.seeds) for arm in ARMS if arm.repeated]
-    return {"runs": (settings.epochs, (*ARMS, *further))}
+    return {"runs": (settings.epochs, (*ARMS, *drawn, *further))}
 
 
 def check(settings, device):

@@ -30,6 +30,18 @@ class MemberLinear(nn.Module):
         return torch.addmm(self.bias.reshape(-1, 1), self.weight.flatten(0, 1), h).unflatten(0, self.bias.shape)
 
 
+class MemberBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of every member by itself: to (members, features, batch) what nn.BatchNorm1d does to
+    (batch, features)."""
+
+    def __init__(self, members, features):
+        super().__init__(members * features)
+        self.members = members
+
+    def forward(self, h):
+        return super().forward(h.reshape(1, -1, h.shape[-1])).reshape(h.shape)
+
+
 class Columns(nn.Module):
     """Turn images (batch, channels, height, width) into columns (features, batch), as the sheet writes them."""
 
@@ -48,10 +60,11 @@ def _seeded(seed):
         yield
 
 
-def mlp(hidden, activation, members, features=784, classes=10):
+def mlp(hidden, activation, members, features=784, classes=10, batch_norm=False):
     """Build an ensemble of MLPs; logits (members, classes, batch).
 
-    hidden: widths; activation: a key of ACTIVATIONS; members: (scheme, seed) pairs, with a scheme of SCHEMES.
+    hidden: widths; activation: a key of ACTIVATIONS; members: (scheme, seed) pairs, with a scheme of SCHEMES;
+    batch_norm: whether batch normalisation, as PyTorch makes it, stands before each activation.
     Member m equals the plain nn.Sequential that PyTorch makes after torch.manual_seed(seed), with the
     scheme then applied to it, so that all schemes share the biases that PyTorch drew. Raises ValueError.
     """
@@ -69,9 +82,13 @@ def mlp(hidden, activation, members, features=784, classes=10):
                 SCHEMES[scheme](layers)
         columns.append(layers)
     stages = [Columns()]
-    for layers in zip(*columns):
-        stages += [MemberLinear(layers), ACTIVATIONS[activation]()]
-    return nn.Sequential(*stages[:-1])  # no activation behind the output layer
+    for *layers, width in zip(*columns, hidden):
+        stages += [
+            MemberLinear(layers),
+            *([MemberBatchNorm(len(layers), width)] * batch_norm),
+            ACTIVATIONS[activation](),
+        ]
+    return nn.Sequential(*stages, MemberLinear([layers[-1] for layers in columns]))
 
 
 def check_mlp(hidden, activation, scheme):
@@ -139,6 +156,9 @@ SCHEMES = {
     "kaiming_a1": weights(init.kaiming_uniform_, a=1),  # Var(W) = 1 / fan_in
     "kaiming_a0": weights(init.kaiming_uniform_, a=0),  # He et al. (2015): Var(W) = 2 / fan_in
     "kaiming_a1_fan_out": weights(init.kaiming_uniform_, a=1, mode="fan_out"),  # Var(W) = 1 / fan_out
+    "kaiming_a0_fan_out": weights(init.kaiming_uniform_, a=0, mode="fan_out"),  # Var(W) = 2 / fan_out
+    "kaiming_tanh": weights(init.kaiming_uniform_, nonlinearity="tanh"),  # Var(W) = 25 / (9 fan_in)
+    "kaiming_tanh_fan_out": weights(init.kaiming_uniform_, mode="fan_out", nonlinearity="tanh"),
     "gain4": weights(init.xavier_normal_, gain=4.0),  # undoes the slope 1/4 of the logistic function at 0
     "gain4_from_layer2": from_layer2(init.xavier_normal_, 4.0),
     "gain4_from_layer2_centred": centred(from_layer2(init.xavier_normal_, 4.0)),

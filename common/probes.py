@@ -89,7 +89,6 @@ def _norm(gradients, members):
     return torch.linalg.vector_norm(parts, dim=1, dtype=torch.float64).tolist()
 
 
-@torch.no_grad()
 def output_variance(model, layers, batches):
     """Variance across the images of each unit of a layer's output, the mean over its units: a list [layer][member].
 
@@ -99,8 +98,31 @@ def output_variance(model, layers, batches):
     back into the mode it was in. Raises ValueError where an output is otherwise, a layer is not used once, or there
     is no batch.
     """
-    layers, n = list(layers), 0
-    sums, outputs = [[0.0, 0.0] for _ in layers], [[] for _ in layers]
+    n, sums = 0, None
+    for outputs in _outputs(model, layers, batches):
+        n += outputs[0].shape[-1]
+        moments = [(h.double().sum(-1), h.double().square().sum(-1)) for h in outputs]
+        sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, moments)] if sums else moments
+    return [(squares / n - (total / n).square()).clamp(min=0).mean(-1).tolist() for total, squares in sums]
+
+
+def output_histograms(model, layers, batches, bins, low, high):
+    """Count a layer's outputs, of all units and images, in `bins` equal bins from low to high: [layer][member][bin].
+
+    What lies beyond is counted in the outermost bins. As output_variance() otherwise.
+    """
+    counts = None
+    for outputs in _outputs(model, layers, batches):
+        now = [torch.stack([h.float().clamp(low, high).histc(bins, low, high) for h in each]) for each in outputs]
+        counts = [one + other for one, other in zip(counts, now)] if counts else now
+    return [layer.long().tolist() for layer in counts]
+
+
+@torch.no_grad()
+def _outputs(model, layers, batches):
+    """Yield for each batch the outputs of the layers, (members, units, batch) each, on the CPU."""
+    layers, seen = list(layers), False
+    outputs = [[] for _ in layers]
 
     def keep(i, layer, inputs, h):
         outputs[i].append(h.clone())  # what follows may overwrite it
@@ -110,22 +132,18 @@ def output_variance(model, layers, batches):
     try:
         model.eval()
         for images, _ in batches:
-            logits = model(images.to(next(model.parameters(), images).device))
-            for i, (found, add) in enumerate(zip(outputs, sums), 1):
+            logits, seen = model(images.to(next(model.parameters(), images).device)), True
+            for i, found in enumerate(outputs, 1):
                 if len(found) != 1:
                     raise ValueError(f"layer {i} is used {len(found)} times in a forward pass. Give layers used once")
-                h = _members_first(found.pop(), logits).cpu().double()
-                add[0] += h.sum(-1)
-                add[1] += h.square().sum(-1)
-            n += len(images)
+            yield [_members_first(found.pop(), logits).cpu() for found in outputs]
     finally:
         for hook in hooks:
             hook.remove()
         for module, mode in modes:
             module.training = mode
-    if not n:
-        raise ValueError("no images were given, so there is no variance across them")
-    return [(squares / n - (total / n).square()).clamp(min=0).mean(-1).tolist() for total, squares in sums]
+    if not seen:
+        raise ValueError("no images were given, so there is nothing to measure")
 
 
 def _members_first(h, logits):

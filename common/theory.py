@@ -76,9 +76,9 @@ def signal(factor, at_output):
 def variances(name, layer, fan_in, fan_out):
     """Return Var(W) and Var(b) of one layer (numbered from 1) under a named initialisation scheme.
 
-    kaiming_uniform_ draws with variance 2/(1 + a^2)/fan, xavier_normal_ with gain^2 * 2/(fan_in + fan_out),
-    orthogonal_ has gain^2/max(fan_in, fan_out); the biases of nn.Linear are U(+-1/sqrt(fan_in)) in every
-    scheme but the centred ones, which draw none.
+    kaiming_uniform_ draws with variance 2/(1 + a^2)/fan, with nonlinearity="tanh" 25/9/fan; xavier_normal_ with
+    gain^2 * 2/(fan_in + fan_out); orthogonal_ has gain^2/max(fan_in, fan_out); the biases of nn.Linear are
+    U(+-1/sqrt(fan_in)) in every scheme but the centred ones, which draw none.
     """
     xavier, orthogonal = 2 / (fan_in + fan_out), 1 / max(fan_in, fan_out)
     weights = {
@@ -86,6 +86,9 @@ def variances(name, layer, fan_in, fan_out):
         "kaiming_a1": 1 / fan_in,
         "kaiming_a0": 2 / fan_in,
         "kaiming_a1_fan_out": 1 / fan_out,
+        "kaiming_a0_fan_out": 2 / fan_out,
+        "kaiming_tanh": 25 / (9 * fan_in),
+        "kaiming_tanh_fan_out": 25 / (9 * fan_out),
         "xavier_normal": xavier,
         "gain4": 16 * xavier,
         "gain4_from_layer2": xavier if layer == 1 else 16 * xavier,
@@ -117,3 +120,14 @@ def predict_net(weights, biases, activation, input_square=1.0):
     offset_square = [np.mean((b + c * w.sum(-1)) ** 2) for w, b, c in zip(weights, biases, shift)]
     weight_square = [np.mean(w**2) for w in weights]
     return predict(sizes, weight_square, offset_square, activation == "sigmoid", activation, input_square)
+
+
+def signal_in_net(layers, activation, at_output, members=slice(None)):
+    """Return the predicted norm(dL/dz_l) of each layer for some members of a net as it is, from the output layer's.
+
+    layers: modules with a weight (members, n_l, n_{l-1}) and a bias (members, n_l), tensors on any device;
+    at_output: what was measured there, [member].
+    """
+    parts = (tuple(getattr(layer, name) for layer in layers) for name in ("weight", "bias"))
+    weights, biases = ([part.detach()[members].cpu().double().numpy() for part in each] for each in parts)
+    return signal(predict_net(weights, biases, activation).factor, np.mean(at_output[members])).tolist()
