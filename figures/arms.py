@@ -4,11 +4,24 @@ All of it comes from an arm's own fields, so that any arms can be drawn.
 """
 
 import math
+import re
+from itertools import cycle
 
 from common import plots
 
+NUMBERS = "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"
 NAMES = {"sigmoid": "Sigmoid", "relu": "ReLU", "sgd": "SGD", "adam": "Adam"}
-FIELDS = "activation", "init", "hidden", "training"
+SCHEMES = (  # how a scheme's name is written, piece by piece
+    (r"^kaiming_a(\d+)", r"a = \1"),
+    (r"^kaiming_(\w+?)(?=_fan|$)", r"gain of \1"),
+    (r"^xavier", "Xavier"),
+    (r"_normal$", ""),
+    (r"^orthogonal", "orthogonal, gain"),
+    (r"(?<=[a-z])(?=\d)", " "),
+    (r"_from_layer 2_centred", ", centred"),
+    (r"_fan_out", ", fan-out"),
+    ("_", " "),
+)
 
 
 def mean(values):
@@ -28,18 +41,6 @@ def total_norms(arm):
     ]
 
 
-def ratio(values, others):
-    """The mean of `values` over that of `others`, as text."""
-    above, below = mean(values), mean(others)
-    return f"{above / below:.2g}" if below else f"{above:.2g}/0"
-
-
-def shrinkage(arm):
-    """Layer 1's gradient norm after the last epoch over the output layer's, as text."""
-    norms = total_norms(arm)
-    return ratio(norms[0][-1], norms[-1][-1])
-
-
 def success(arm):
     """The test accuracy after the last epoch, mean over seeds; -1 where it is not a number."""
     accuracy = mean(arm["test_accuracy"][-1])
@@ -50,45 +51,31 @@ def final(arm):
     return f"{mean(arm['test_accuracy'][-1]):.1%}"
 
 
+def learns(arm):
+    return {*arm["status"]} == {"ok"}
+
+
+def fails(arm):
+    return "ok" not in arm["status"]
+
+
+def above(arm, other):
+    """Whether every seed of one ends with a higher test accuracy than every seed of the other."""
+    return min(arm["test_accuracy"][-1]) > max(other["test_accuracy"][-1])
+
+
+def falls(arms):
+    """Whether each of these arms, several, ends above the next one, and the last one fails."""
+    return len(arms) > 1 and all(map(above, arms, arms[1:])) and fails(arms[-1])
+
+
+def level(arms):
+    """Whether none of these arms, several, that learn ends above another."""
+    return len(arms) > 1 and all(map(learns, arms)) and not any(above(one, other) for one in arms for other in arms)
+
+
 def layers(arm):
     return len(arm["hidden"])
-
-
-# ---- which belong together ----
-
-
-def complete(entry, settings):
-    """Add to an entry how it was trained: "training" as text, and whether it is "plain", as the settings say."""
-    optimizer, lr = entry.get("optimizer", "sgd"), entry.get("lr", settings["lr"])
-    momentum, batch_norm = entry.get("momentum") or 0, bool(entry.get("batch_norm"))
-    text = f"{NAMES.get(optimizer, optimizer)} {lr:g}"
-    text += f", momentum {momentum:g}" if momentum else ""
-    text += ", batch norm" if batch_norm else ""
-    plain = (optimizer, lr, momentum, batch_norm) == ("sgd", settings["lr"], settings.get("momentum") or 0, False)
-    return entry | {"training": text, "plain": plain}
-
-
-def families(arms, field):
-    """Group the arms that differ in this field only."""
-    groups = {}
-    for arm in arms:
-        groups.setdefault(str([arm[other] for other in FIELDS if other != field]), []).append(arm)
-    return list(groups.values())
-
-
-def largest(arms):
-    """The family with the most initialisations, of several that with the most layers."""
-    return max(families(arms, "init"), key=lambda family: (len(family), layers(family[0])), default=[])
-
-
-def by_default(arms):
-    """Those of these arms that have PyTorch's own initialisation."""
-    return [arm for arm in arms if arm["init"] == "default"]
-
-
-def best_scheme(family):
-    """The best of these arms with another initialisation than the default, or None."""
-    return max((arm for arm in family if arm["init"] != "default"), key=success, default=None)
 
 
 # ---- what they are called ----
@@ -98,64 +85,109 @@ def widths(arm):
     return "(" + ", ".join(map(str, arm["hidden"])) + ("," if layers(arm) == 1 else "") + ")"
 
 
-def words(init):
-    """A scheme's name as a label: gain4_from_layer2_centred is "gain4, centred"."""
-    return init.replace("_from_layer2_centred", ", centred").replace("_from_layer2", ", from layer 2").replace("_", " ")
-
-
 def scheme(arm):
-    """A scheme in a sentence: "Xavier" is his with the normal distribution."""
-    return "Xavier" if arm["init"] == "xavier_normal" else words(arm["init"])
+    """A scheme as a label: gain4_from_layer2_centred is "gain 4 from layer 2, centred"."""
+    text = arm["init"]
+    for piece, written in SCHEMES:
+        text = re.sub(piece, written, text)
+    return text
 
 
-def rescued(default, best):
-    """Say what `best` is beside the default: "rescued" where it learns under every seed and the default under none."""
-    learns = {*best["status"]} == {"ok"} and "ok" not in default["status"] and success(best) > success(default)
-    return "rescued" if learns else f"with {scheme(best)}"
+def hidden(arm):
+    """Its number of hidden layers in words."""
+    return f"{NUMBERS[layers(arm)] if layers(arm) < len(NUMBERS) else layers(arm)} hidden layers"
 
 
-def describe(arm, *fields):
-    """Write these fields of an arm: "ReLU, default (50, 30), Adam 0.001"."""
-    texts = {
-        "activation": NAMES.get(arm["activation"], arm["activation"]),
-        "init": words(arm["init"]),
-        "hidden": widths(arm),
-        "training": arm["training"],
-    }
-    activation, init, hidden, training = (texts[field] if field in fields else "" for field in FIELDS)
-    network = " ".join(filter(None, [", ".join(filter(None, [activation, init])), hidden]))
-    return ", ".join(filter(None, [network, training]))
+def activation(arm):
+    return NAMES.get(arm["activation"], arm["activation"])
 
 
-def subject(arm, *fields):
-    """Write the activation of an arm, these fields, and how it was trained where that is not as the settings say."""
-    return describe(arm, "activation", *fields, *(() if arm["plain"] else ("training",)))
+def training(arm):
+    """How an arm was trained: "SGD 0.005, momentum 0.9"."""
+    text = f"{NAMES.get(arm['optimizer'], arm['optimizer'])} {arm['lr']:g}"
+    text += f", momentum {arm['momentum']:g}" if arm["momentum"] else ""
+    return text + (", batch norm" if arm["batch_norm"] else "")
 
 
-def opening(arm, text):
-    """Begin a title with the subject; that of the exercise, the Sigmoid trained as the settings say, is left unsaid."""
-    unsaid = arm["activation"] == "sigmoid" and arm["plain"]
-    return text[0].upper() + text[1:] if unsaid else f"{subject(arm)}: {text}"
+def describe(arm):
+    """Write all fields of an arm: "ReLU (50, 30), default, Adam 0.001"."""
+    return f"{activation(arm)} {widths(arm)}, {scheme(arm)}, {training(arm)}"
 
 
-def labels(arms, *always, fields=FIELDS):
-    """One label per arm: the fields in which these arms differ, and `always`; their names where no field tells them.
+# ---- which belong together ----
 
-    Beside an initialisation Sigmoid goes without saying.
+
+def same(arms, like, *fields):
+    """Those of these arms that have these fields in common with the arm `like`."""
+    return [arm for arm in arms if all(arm[field] == like[field] for field in fields)]
+
+
+def groups(arms, *fields):
+    """Lists of the arms that have these fields in common, in their order."""
+    found = []
+    for arm in arms:
+        if not any(arm in group for group in found):
+            found.append(same(arms, arm, *fields))
+    return found
+
+
+class Arms:
+    """The arms of a record as its figures compare them, in the record's order.
+
+    plain: trained as the settings say; default: those of them with PyTorch's own initialisation
+    network: all arms of the network and activation with the most of them, of several the one with the most layers
+    deep: the plain ones of that network, with any activation
+    stars: [(arm, label, colour)] of those of `deep` that have a name: default, Xavier, the best that the default's
+    method can do, the best of the other schemes, and the other activations
     """
-    told = [field for field in fields if field in always or len({str(arm[field]) for arm in arms}) > 1]
-    fewer = [field for field in told if field != "activation" or "init" not in told]
-    texts = [describe(arm, *(fewer if arm["activation"] == "sigmoid" else told)) for arm in arms]
-    return texts if len({*texts}) == len(arms) else [arm["name"] for arm in arms]
 
+    def __init__(self, record):
+        settings = record["settings"]
+        usual = {"optimizer": "sgd", "lr": settings["lr"], "momentum": settings["momentum"], "batch_norm": False}
+        self.record, self.all = record, record["arms"]
+        self.plain = same(self.all, usual, *usual)
+        self.default = [arm for arm in self.plain if arm["init"] == "default"]
+        nets = groups(self.all, "activation", "hidden")
+        self.network = max(nets, key=lambda net: (len(net), layers(net[0])), default=[])
+        self.deep = same(self.plain, self.network[0], "hidden") if self.network else []
+        self.stars, self._colours = list(self._stars()), {}
+        self.norms = [value for arm in self.default for layer in total_norms(arm) for row in layer for value in row]
 
-def slug(arm, *fields):
-    """The end of a file's name that tells these fields, and the training where it is not as the settings say."""
-    texts = ["-".join(map(str, arm["hidden"])) if field == "hidden" else arm[field] for field in fields]
-    texts += [] if arm["plain"] else [arm["training"].replace(",", "").replace(" ", "-")]
-    return "".join(f"_{text}" for text in texts)
+    def _stars(self):
+        mine = same(self.deep, self.network[0], "activation") if self.network else []
+        by_scheme = {arm["init"]: arm for arm in mine}
+        default, xavier = by_scheme.pop("default", None), by_scheme.pop("xavier_normal", None)
+        tuned = max((arm for init, arm in by_scheme.items() if init.startswith("kaiming")), key=success, default=None)
+        best = max((arm for arm in by_scheme.values() if "kaiming" not in arm["init"]), key=success, default=None)
+        rescue = "rescue" if best and default and learns(best) and fails(default) else scheme(best) if best else ""
+        if default:
+            yield default, "default", "#D55E00"
+        if xavier:
+            yield xavier, "Xavier", "#E69F00"
+        if tuned:
+            yield tuned, "default method tuned", "#CC79A7"
+        if best:
+            yield best, rescue, "#0072B2"
+        others = [arm for arm in same(self.default, self.deep[0], "hidden") if arm not in mine] if self.deep else []
+        for arm, colour in zip(others, cycle(("#009E73", "#56B4E9", "#8C564B"))):
+            yield arm, activation(arm), colour
 
+    def look(self, entry):
+        """The label and colour of what has the activation and the scheme of a star; of others those that are left."""
+        for arm, label, colour in self.stars:
+            if same([arm], entry, "activation", "init"):
+                return label, colour
+        label = f"{activation(entry)}, {scheme(entry)}"
+        return label, self._colours.setdefault(label, plots.COLOURS[(5 + len(self._colours)) % 9])
 
-def note(record, arms):
-    """Say what a figure of these arms shows."""
-    return plots.caption(record, plots.band(*(len(arm["initial"]["signal"][0]) for arm in arms)))
+    def note(self, arms, *more):
+        """Say what a figure of these arms shows."""
+        seeds = [len(arm["initial"]["signal"][0]) for arm in arms]
+        return plots.caption(self.record, plots.band(*seeds), *more)
+
+    def meaning(self, arms):
+        """What the labels of look() mean in a figure of these arms."""
+        found = dict.fromkeys((self.look(arm)[0], scheme(arm)) for arm in arms)
+        words = [f"{label}: {how}" for label, how in found if label in ("default method tuned", "rescue")]
+        several = self.network and len({arm["activation"] for arm in arms}) > 1
+        return words + [f"{activation(self.network[0])} and default where nothing else is said"] * bool(several)

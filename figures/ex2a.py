@@ -1,15 +1,16 @@
 """The figures of exercise 2a and its table, drawn from a record alone, of whichever arms it has.
 
-Arms are compared in families, whose members differ in one field: hidden layers, initialisation, or training.
+A title states a lesson where the condition beside it holds on the record, and says what is drawn where it does not.
 """
 
 import math
-from itertools import chain, count
+from collections import Counter
+from itertools import chain
 
 from common import plots
 from figures import per_layer
-from figures.arms import NAMES, best_scheme, by_default, complete, describe, families, final, labels, largest, layers
-from figures.arms import mean, note, opening, rescued, scheme, shrinkage, slug, subject, success, total_norms, widths
+from figures.arms import NAMES, Arms, above, activation, describe, falls, final, groups, hidden, layers, learns, level
+from figures.arms import mean, same, scheme, total_norms, training, widths
 
 __all__ = "NAMES", "draw", "line", "pick", "table", "total_norms", "widths"
 
@@ -21,133 +22,205 @@ def pick(record, activation, init="default", hidden=None):
 
 
 def draw(record):
-    """Yield (file name, picture) of each figure that the record has arms for, every one under another name."""
-    arms = [complete(arm, record["settings"]) for arm in record["arms"]]
-    taken = set()
-    for name, picture in chain(compare(record, arms), per_layer.draw(record, arms)):
-        name = next(one for one in chain([name], (f"{name}_{n}" for n in count(2))) if one not in taken)
-        taken.add(name)
+    """Yield (file name, picture) of each figure that the record has arms for."""
+    arms = Arms(record)
+    figures = accuracy, norms, xavier, deepest, depth, trainings, others, *per_layer.FIGURES
+    for name, picture in chain.from_iterable(one(arms) for one in figures):
+        plots.finish(picture)
         yield f"ex2a_{name}.png", picture
 
 
-def compare(record, arms):
-    """Yield (name, picture) of the figures over epochs; every arm is in one of them."""
-    drawn = set()
-    for family in families(arms, "hidden"):
-        if by_default(family):
-            yield from of_depths(record, family)
-        elif len(family) > 1:
-            yield from of_scheme(record, family, by_default(arms))
-        else:
-            continue
-        drawn.update(arm["name"] for arm in family)
-    for family in families(arms, "init"):
-        if len(family) > 1 and not drawn.issuperset(arm["name"] for arm in family):
-            where = "" if family[0] is largest(arms)[0] else slug(family[0], "activation", "hidden")
-            yield from of_schemes(record, family, where)
-            drawn.update(arm["name"] for arm in family)
-    for family in families(arms, "training"):
-        if len(family) > 1:
-            yield of_trainings(record, family)
-            drawn.update(arm["name"] for arm in family)
-    for arm in arms:
-        if arm["name"] not in drawn:
-            title = f"{subject(arm, 'init', 'hidden')}: {final(arm)}"
-            yield f"accuracy{slug(arm, 'activation', 'init', 'hidden')}", accuracies(record, title, [arm], "hidden")
+def over_epochs(axes, arm, label, **style):
+    """Draw an arm's test accuracy over epochs."""
+    plots.curve(axes, range(1, len(arm["test_accuracy"]) + 1), arm["test_accuracy"], label, **style)
 
 
-def accuracies(record, title, arms, *always):
-    """Draw the test accuracy of these arms over epochs."""
-    curves = [
-        (label, range(1, len(arm["test_accuracy"]) + 1), arm["test_accuracy"])
-        for label, arm in zip(labels(arms, *always), arms)
+def finish(axes, heading=""):
+    """Finish axes of the test accuracy over epochs."""
+    plots.over(axes, "epoch", "test accuracy", heading)
+    plots.percent(axes)
+
+
+def accuracy(arms):
+    """Test accuracy over epochs, a panel per activation and a curve per network."""
+    panels = groups(arms.default, "activation")
+    if not panels:
+        return
+    nets = {activation(panel[0]): sorted(panel, key=layers) for panel in panels}
+    title = f"Test accuracy of networks with {' and '.join(nets)}"
+    if list(nets) == ["Sigmoid", "ReLU"] and falls(nets["Sigmoid"]) and level(nets["ReLU"]):
+        title = "Every further Sigmoid layer costs accuracy; with ReLU depth costs nothing"
+    made, each = plots.figure(title, len(panels), note=arms.note(arms.default, "dotted: one class in ten"))
+    for axes, panel in zip(each, panels):
+        for arm in panel:
+            alike = [other for other in panel if layers(other) == layers(arm)].index(arm)
+            look = {"color": plots.depth_colour(layers(arm)), "linestyle": plots.LINES[alike % 9]}
+            over_epochs(axes, arm, widths(arm), **look)
+        finish(axes, activation(panel[0]))
+    yield "accuracy", made
+
+
+def layer_norms(axes, arm, arms, heading):
+    """Draw the gradient norm of each layer over epochs, 0 before training, on the range of all arms of the record."""
+    norms = total_norms(arm)
+    for number, rows in enumerate(norms, 1):
+        colour = plots.layer_colour(number, len(norms))
+        name = "output layer" if number == len(norms) else f"layer {number}"
+        plots.curve(axes, range(len(rows)), rows, name, color=colour, linewidth=1.3)
+    plots.over(axes, "epoch (0: before training)", "gradient norm", heading)
+    plots.log(axes, *plots.limits(arms.norms))
+
+
+def shares(arm):
+    """Layer 1's gradient norm over the output layer's, means over the seeds, at every epoch, 0 before training."""
+    first, *_, last = total_norms(arm)
+    return [mean(one) / mean(other) if any(other) else math.nan for one, other in zip(first, last)]
+
+
+def norms(arms):
+    """Gradient norms of the layers over epochs, rows by network and columns by activation."""
+    rows = sorted(groups(arms.default, "hidden"), key=lambda row: layers(row[0]))
+    columns = [column[0] for column in groups(arms.default, "activation")]
+    if not rows:
+        return
+    title = "Gradient norm of each layer"
+    deep = {activation(arm): arm for arm in rows[-1]}
+    if {*deep} >= {"Sigmoid", "ReLU"} and max(shares(deep["Sigmoid"])) < 0.01 and shares(deep["ReLU"])[-1] > 1:
+        title = (
+            f"With {hidden(rows[-1][0])} the Sigmoid's layer 1 stays below a hundredth of the output layer's gradient, "
+        )
+        title += "ReLU's ends above it"
+    made, each = plots.figure(title, (len(rows), len(columns)), 0.6 + 1.75 * len(rows), arms.note(arms.default))
+    for axes, (row, column) in zip(each, ((row, column) for row in rows for column in columns)):
+        for arm in same(row, column, "activation"):
+            layer_norms(axes, arm, arms, f"{activation(arm)} {widths(arm)}")
+        axes.set_axis_on() if axes.has_data() else axes.set_axis_off()
+    yield "norms", made
+
+
+def xavier(arms):
+    """Xavier beside the default: accuracy, and the norms of both, a row per network."""
+    shown = [arm for arm in same(arms.plain, arms.network[0], "activation") if arm["init"] == "xavier_normal"]
+    rows = [same(arms.default, arm, "activation", "hidden")[:1] + [arm] for arm in shown]
+    if not rows:
+        return
+    title = "Accuracy and gradient norms with Xavier"
+    if all(len(row) == 2 and above(*reversed(row)) for row in rows):
+        deep = max(shown, key=layers)
+        title = f"Xavier helps wherever it is tried, but takes the net of {hidden(deep)} to {final(deep)} only"
+    wide = 1 + max(map(len, rows))
+    note = arms.note(chain(*rows), "dotted: one class in ten")
+    made, each = plots.figure(title, (len(rows), wide), 0.8 + 2.1 * len(rows), note, sharey=False)
+    for number, row in enumerate(rows):
+        first, *panels = each[number * wide : (number + 1) * wide]
+        for arm in row:
+            label, colour = arms.look(arm)
+            over_epochs(first, arm, label, color=colour)
+        finish(first, f"{activation(arm)} {widths(arm)}")
+        for axes, arm in zip(panels, row):
+            layer_norms(axes, arm, arms, f"{widths(arm)}, {scheme(arm)}")
+        for axes in panels[len(row) :]:
+            axes.set_axis_off()
+    yield "xavier", made
+
+
+def deepest(arms):
+    """Test accuracy over epochs of one network: those that have a name in colour, all other initialisations grey."""
+    if len(arms.deep) < 2:
+        return
+    stars = [arm for arm, *_ in arms.stars]
+    rest = [arm for arm in arms.deep if arm not in stars]
+    like = arms.network[0]
+    title = f"Test accuracy of {activation(like)} {widths(like)}, by initialisation"
+    named = {label: arm for arm, label, _ in arms.stars}
+    if "rescue" in named:
+        title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
+        title += f"{final(named['rescue'])} by another initialisation alone"
+    others = [arm for arm in rest if arm["activation"] != like["activation"]]
+    grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
+    grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
+    made, (axes,) = plots.figure(
+        title, 1, 3.8, arms.note(arms.deep, *arms.meaning(arms.deep), *grey, "dotted: one class in ten")
+    )
+    for arm in rest:
+        style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
+        axes.plot(range(1, len(arm["test_accuracy"]) + 1), list(map(mean, arm["test_accuracy"])), **style)
+    for arm, label, colour in arms.stars:
+        over_epochs(axes, arm, label, color=colour, linewidth=2)
+    finish(axes)
+    yield "deepest", made
+
+
+def depth(arms):
+    """Final test accuracy against the number of hidden layers."""
+    shown = [arm for arm in arms.plain if arms.look(arm)[0] in [label for _, label, _ in arms.stars]]
+    if len({*map(layers, shown)}) < 2:
+        return
+    title = "Test accuracy after the last epoch by the number of hidden layers"
+    nets = {arms.look(group[0])[0]: sorted(group, key=layers) for group in groups(shown, "activation", "init")}
+    if falls(nets.get("default", [])) and level(nets.get("ReLU", [])):
+        title = "By default depth costs the Sigmoid everything, ReLU nothing"
+        if "rescue" in nets and all(above(arm, nets["default"][0]) for arm in nets["rescue"]):
+            title += "; the rescued net is above the shallowest"
+    made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), "dotted: one class in ten"))
+    for label, group in nets.items():
+        ends, look = [arm["test_accuracy"][-1] for arm in group], {"marker": "o", "color": arms.look(group[0])[1]}
+        plots.curve(axes, [layers(arm) for arm in group], ends, label, **look)
+    plots.over(axes, "hidden layers", "final test accuracy")
+    plots.percent(axes)
+    yield "depth", made
+
+
+def trainings(arms):
+    """Test accuracy over epochs of one network under other optimizers, and of what was trained longer."""
+    panels = [group for group in groups(arms.network, "init") if len(group) > 1]
+    longer = arms.record.get("plateau", [])
+    if not panels + longer:
+        return
+    title = "Other optimizers"
+    made, each = plots.figure(title, len(panels) + len(longer), note=arms.note(chain(longer, *panels)))
+    for axes, panel in zip(each, panels):
+        ways = groups(panel, "optimizer", "momentum", "batch_norm")
+        for arm in panel:
+            way = next(number for number, group in enumerate(ways) if arm in group)
+            over_epochs(axes, arm, training(arm), color=plots.rate_colour(arm["lr"]), linestyle=plots.LINES[way % 9])
+        finish(axes, f"{activation(panel[0])} {widths(panel[0])}, {scheme(panel[0])}")
+    for axes, arm in zip(each[len(panels) :], longer):
+        over_epochs(axes, arm, training(arm), color=plots.rate_colour(arm["lr"]))
+        finish(axes, f"{activation(arm)} {widths(arm)}, {scheme(arm)}, for {len(arm['test_accuracy'])} epochs")
+    yield "trainings", made
+
+
+def others(arms):
+    """Test accuracy over epochs of the arms that are in none of the other figures."""
+    drawn = [*arms.default, *arms.deep, *chain(*(group for group in groups(arms.network, "init") if len(group) > 1))]
+    rest = [
+        arm for arm in arms.all if arm not in drawn and arms.look(arm)[0] not in [label for _, label, _ in arms.stars]
     ]
-    return plots.draw(title, [("", curves)], plots.accuracy, note(record, arms))
-
-
-def norms(record, title, arms, scale, *heading):
-    """Draw each layer's gradient norm over epochs, 0 first, a panel per arm, on a scale that holds the arms `scale`."""
-    panels = []
-    for text, arm in zip(labels(arms, *heading) if heading else [""], arms):
-        names = [f"layer {number}" for number in range(1, layers(arm) + 1)] + ["output layer"]
-        panels.append((text, [(name, range(len(rows)), rows) for name, rows in zip(names, total_norms(arm))]))
-    return plots.draw(title, panels, plots.norms([total_norms(arm) for arm in scale]), note(record, arms))
-
-
-def of_depths(record, family):
-    """Yield the figures of arms by default that differ in their hidden layers."""
-    shallow, deep = min(family, key=layers), max(family, key=layers)
-    ends = f"with {widths(shallow)}", f"with {widths(deep)}"
-    if len({*map(layers, family)}) == len(family):
-        few = "one hidden layer" if layers(shallow) == 1 else f"{layers(shallow)} hidden layers"
-        ends = f"with {few}", f"with {layers(deep)}"
-    title = f"{subject(deep)}: {final(shallow)} {ends[0]}, {final(deep)} {ends[1]}"
-    if len(family) == 1:
-        title = f"{subject(deep, 'hidden')}: {final(deep)}"
-    yield f"accuracy{slug(deep, 'activation')}", accuracies(record, title, family, "hidden")
-    for arm in family:
-        title = f"{subject(arm, 'hidden')}: layer 1 ends with {shrinkage(arm)} times the output layer's gradient"
-        yield f"norms{slug(arm, 'activation', 'hidden')}", norms(record, title, [arm], family)
-
-
-def of_scheme(record, family, defaults):
-    """Yield the figures of one initialisation in several networks, beside the same networks by default."""
-    deep, shapes = max(family, key=layers), [arm["hidden"] for arm in family]
-    alike = [arm for arm in defaults if all(arm[field] == deep[field] for field in ("activation", "training"))]
-    beside = [arm for arm in alike if arm["hidden"] in shapes]
-    title = f"{subject(deep, 'hidden')}: {final(deep)} with {scheme(deep)}"
-    title += "".join(f", {final(arm)} by default" for arm in beside if arm["hidden"] == deep["hidden"])
-    name = "_" + deep["init"].removesuffix("_normal")
-    name += slug(deep, *([] if deep["activation"] == "sigmoid" else ["activation"]))
-    yield f"accuracy{name}", accuracies(record, title, beside + family, "init", "hidden")
-    ends = " and ".join(map(shrinkage, family))
-    title = opening(deep, f"{scheme(deep)}: layer 1 ends with {ends} times the output layer's gradient")
-    yield f"norms{name}", norms(record, title, family, alike + family, "init", "hidden")
-
-
-def of_schemes(record, family, where):
-    """Yield the figures of several initialisations of one network; `where` ends their names."""
-    best, default = best_scheme(family) or family[-1], next(iter(by_default(family)), None)
-    title = f"{subject(best, 'hidden')}: {final(best)} with {scheme(best)}, the best of {len(family)}"
-    if default:
-        how = rescued(default, best)
-        title = f"{subject(best, 'hidden')}: {final(default)} by default, {final(best)} {how}"
-        ends = f"{shrinkage(default)} times the output layer's gradient by default, {shrinkage(best)} {how}"
-        ends = opening(best, f"layer 1 ends with {ends}")
-        yield f"norms_rescue{where}", norms(record, ends, [default, best], [default, best], "init")
-    yield f"accuracy_inits{where}", accuracies(record, title, family, "init")
-
-
-def of_trainings(record, family):
-    """Return the name and the figure of one network that was trained in several ways."""
-    first, best = family[0], max(family[1:], key=success)
-    title = f"{describe(first, 'activation', 'init', 'hidden')}: {final(first)} with {first['training']}"
-    title += f", {final(best)} with {best['training']}"
-    network = slug(first | {"plain": True}, "activation", "init", "hidden")
-    return f"accuracy_trainings{network}", accuracies(record, title, family, "training")
+    if not rest:
+        return
+    made, (axes,) = plots.figure("Test accuracy of further arms", note=arms.note(rest, "dotted: one class in ten"))
+    for number, arm in enumerate(rest):
+        over_epochs(axes, arm, describe(arm), **plots.look(number))
+    finish(axes)
+    yield "others", made
 
 
 def statuses(arm):
-    return ", ".join(f"{arm['status'].count(status)} {status}" for status in sorted({*arm["status"]}))
+    return ", ".join(f"{number} {status}" for status, number in sorted(Counter(arm["status"]).items()))
 
 
 def line(entry):
     """Say how an arm ended; nothing of a net that was not trained."""
     if "test_accuracy" not in entry:
         return ""
-    failed = "" if {*entry["status"]} == {"ok"} else f", {statuses(entry)}"
-    return f"{entry['name']}: {mean(entry['test_accuracy'][-1]):.2%}{failed}"
+    return f"{describe(entry)}: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
 
 
 def table(record):
-    """Return the results as text, one line per arm: test accuracy as mean +- standard deviation over the seeds."""
-    lines = [f"{'arm':52} {'test accuracy':>15}   layer 1's gradient norm   status"]
-    for arm in record["arms"]:
-        accuracy, (first, *_) = arm["test_accuracy"][-1], total_norms(arm)
-        spread = math.dist(accuracy, [mean(accuracy)] * len(accuracy)) / math.sqrt(max(1, len(accuracy) - 1))
-        spread = f" +- {spread:5.2%}" if len(accuracy) > 1 else ""
-        lines.append(
-            f"{arm['name']:52} {f'{mean(accuracy):6.2%}{spread}':15}"
-            f"   {mean(first[0]):9.2e} -> {mean(first[-1]):9.2e}   {statuses(arm)}"
-        )
-    return "\n".join(lines)
+    """Return the results as text, one line per arm, means over the seeds: accuracy, layer 1's norm, status."""
+    rows = [("arm", "test accuracy", "layer 1's gradient norm", "status of the seeds")]
+    for arm in [*record["arms"], *record.get("plateau", [])]:
+        norm = mean(total_norms(arm)[0][-1])
+        rows.append((describe(arm), final(arm), f"{norm:.2g}", statuses(arm)))
+    return "\n".join(f"{name:60}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows)

@@ -1,15 +1,20 @@
-"""The figures of exercise 2b and its table, from a record alone; which runs there are, the record tells."""
+"""The figures of exercise 2b and its table, from a record alone; which runs there are, the record tells.
 
-import math
-from bisect import bisect_left
-from itertools import accumulate, repeat
+A panel of training accuracy stands left, one of test accuracy right. A title states a lesson where the condition
+beside it holds on the record, and says what is drawn where it does not.
+"""
+
+from itertools import chain, repeat
 from statistics import fmean, stdev
 
 from common import plots
 from figures import searches
 
 NAMES = {"adam": "Adam", "sgd": "SGD"}
-SEARCHES = {"sgd": "", "grid": " by grid", "random": " at random"}  # behind the optimizer's name; their order is fixed
+COLOURS = {"adam": "#0072B2", "sgd": "#D55E00"}  # others: black
+SPLITS = "train", "test"
+AXES = {"train": "training accuracy", "test": "test accuracy"}
+LAST = 10  # epochs
 
 
 def called(arm):
@@ -19,186 +24,215 @@ def called(arm):
 def named(every):
     """Return {search: its name} of the searches that these arms have, the default only if it is in no other."""
     found = [which for arm in every for which in arm["searches"] if which != "default" or len(arm["searches"]) == 1]
+    order = sorted(dict.fromkeys(found), key=lambda which: (which != "sgd", which != "grid"))
     names = {}
-    for which in dict.fromkeys([*(which for which in SEARCHES if which in found), *found]):
+    for which in order:
         optimizers = " and ".join(dict.fromkeys(map(called, searches.of(every, which))))
-        names[which] = optimizers + SEARCHES.get(which, f" by {which}")
+        names[which] = optimizers + ("" if which == "sgd" else f", {which}")
     return names
 
 
-def number(which, names):
-    """The number of the colour of a search: the same whatever others there are of those that are known."""
-    return [*SEARCHES, *(name for name in names if name not in SEARCHES)].index(which)
-
-
-def failed(arm, seeds=1):
-    """What failed among so many seeds, as the end of a label."""
-    return "".join(f" {status}" for status in sorted({*arm["status"][:seeds]} - {"ok"}))
+def failed(arm):
+    """What failed among the seeds of an arm, as the end of a label."""
+    return "".join(f" {status}" for status in sorted({*arm["status"]} - {"ok"}))
 
 
 def labels(arms):
-    """One label per arm for its first seed: the learning rate and what failed, with whatever else tells them apart."""
+    """One label per arm: the learning rate and what failed, with whatever else tells them apart."""
     texts = [rate + failed(arm) for rate, arm in zip(searches.rates(arms), arms)]
     return texts if len({*texts}) == len(arms) else [arm["name"] + failed(arm) for arm in arms]
 
 
-def outcome(arm):
-    return f"{arm['train']:.1%} in training and {arm['final']['test'][0]:.1%} in the test"
-
-
-def epochs(values):
-    return range(1, len(values) + 1)
-
-
 def compared(every):
-    """Return (what it is, arm) of the arms whose accuracy is compared: by default, and the best of the grid and of SGD.
-
-    The best of a search is its optimizer's best where no other rate of that optimizer does better in training.
-    """
-    shown = [(f"{called(arm)} by default", arm) for arm in searches.of(every, "default")]
-    for which in ("grid", "sgd"):
-        arm = searches.best(every, which)
-        if not arm:
-            continue
-        rivals = [other for other in every if other["optimizer"] == arm["optimizer"] and other["ok"]]
-        best = "best" if arm["train"] >= max(other["train"] for other in rivals) else f"best by {which}"
-        if any(arm is other for _, other in shown):
-            shown = [(f"{text} and {best}" if other is arm else text, other) for text, other in shown]
-        else:
-            shown.append((f"{called(arm)}'s {best}", arm))
-    return shown
+    """Return {what it is: arm} of what is compared over epochs: the default, and the best of the grid and of SGD."""
+    found = {"default": next(iter(searches.of(every, "default")), None)}
+    found |= {
+        f"best of {words}": searches.best(every, which) for which, words in (("grid", "the grid"), ("sgd", "SGD"))
+    }
+    return {words: arm for words, arm in found.items() if arm}
 
 
-def draw_accuracy(record, shown):
-    """Test accuracy over epochs of the arms that are compared."""
-    title = ", ".join(f"{name} {fmean(arm['final']['test']):.1%}" for name, arm in shown)
-    note = plots.caption(record, plots.band(*(len(arm["status"]) for _, arm in shown)))
-    made, (axes,) = plots.figure(title, note=f"{note}; best by final training accuracy")
-    rates = searches.rates([arm for _, arm in shown])
-    for place, ((name, arm), rate) in enumerate(zip(shown, rates)):
-        curves = arm["curves"]["test"]
-        plots.curve(axes, epochs(curves), curves, f"{name}, {rate}{failed(arm, None)}", place)
-    lowest = min((value for _, arm in shown for row in arm["curves"]["test"] for value in row if value >= 0), default=0)
-    plots.accuracy(axes, bottom=max(0, math.ceil(10 * lowest) - 1) / 10)
-    return made
+def sample(record):
+    return f"curves of training accuracy: first {record['settings']['train_sample']} images"
 
 
-def draw_marks(axes, arms, key, name, place):
-    """Draw the final accuracy `key` of each run of these arms at its learning rate."""
-    each = [run for arm in arms for run in zip(repeat(arm["lr"]), arm["final"][key], arm["status"])]
-    lr, accuracy, status = zip(*each)
-    plots.marks(axes, lr, accuracy, [one != "ok" for one in status], name, place)
+def draw_curves(axes, arms, texts, looks, split, heading, first=1, seeds=None):
+    """Draw the accuracy of these arms over epochs, of all their seeds or of so many, from epoch `first` on."""
+    for arm, text, look in zip(arms, texts, looks):
+        curves = [values[:seeds] for values in arm["curves"][split][first - 1 :]]
+        plots.curve(axes, range(first, first + len(curves)), curves, text, **look)
+    plots.over(axes, "epoch", "accuracy", heading.format(AXES[split]))
+    plots.percent(axes, chance=False)
 
 
-def draw_rates(record, every):
+def last_epochs(arm, split):
+    """The mean accuracy over the last epochs, [seed]."""
+    return [fmean(values) for values in zip(*arm["curves"][split][-LAST:])]
+
+
+def overlap(ranges):
+    """Whether these ranges of seeds, each a list, have a value in common."""
+    return max(map(min, ranges)) <= min(map(max, ranges))
+
+
+def accuracy(record, every):
+    """Accuracy over epochs of what is compared, and the last epochs enlarged."""
+    shown = compared(every)
+    if not shown:
+        return
+    arms = [arm for number, arm in enumerate(shown.values()) if arm not in list(shown.values())[:number]]
+    texts = [f"{called(arm)} {rate}{failed(arm)}" for rate, arm in zip(searches.rates(arms), arms)]
+    looks = [
+        {"color": COLOURS.get(arm["optimizer"], "black"), "linestyle": plots.LINES[n % 9]} for n, arm in enumerate(arms)
+    ]
+    meant = [f"{text}: {', '.join(words for words in shown if shown[words] is arm)}" for text, arm in zip(texts, arms)]
+    note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
+    title = ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
+    if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
+        title += f"; level over the last {LAST} epochs"
+    made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
+    first = max(1, record["settings"]["epochs"] - LAST + 1)
+    for place, axes in enumerate(each):
+        heading = "{}" if place < 2 else f"{{}}, the last {LAST} epochs"
+        draw_curves(axes, arms, texts, looks, SPLITS[place % 2], heading, first if place > 1 else 1)
+    lowest = min(axes.get_ylim()[0] for axes in each[:2])
+    for axes in each[:2]:
+        axes.set_ylim(lowest, 1)
+    yield "accuracy", made
+
+
+def draw_marks(axes, arms, split, label, **style):
+    """Draw the final accuracy of each run of these arms at its learning rate, and a cross over each that failed."""
+    runs = [run for arm in arms for run in zip(repeat(arm["lr"]), arm["final"][split], arm["status"])]
+    style = {"linestyle": "", "clip_on": False, "zorder": 3} | style
+    axes.plot([lr for lr, *_ in runs], [value for _, value, _ in runs], label=label, **style)
+    if lost := [(lr, value) for lr, value, status in runs if status != "ok"]:
+        axes.plot(*zip(*lost), label="failed", **style | {"marker": "x", "markersize": 8, "color": "black"})
+    axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log")
+    axes.set_title(f"final {AXES[split]}", fontsize=9, loc="left")
+    plots.percent(axes, chance=False)
+
+
+def look(which, every, names):
+    """How the marks of a search look: the colour tells the optimizer, the shape the search."""
+    optimizer = searches.of(every, which)[0]["optimizer"]
+    open_face = {"markerfacecolor": "none"} if which.startswith("random") else {}
+    return {"color": COLOURS.get(optimizer, "black"), "marker": "so^Dv<>"[list(names).index(which) % 7]} | open_face
+
+
+def rates(record, every):
     """Final training and test accuracy against the learning rate, every run a mark."""
     names = named(every)
+    if not names:
+        return
     winners = [(name, searches.best(every, which)) for which, name in names.items()]
     title = ", ".join(f"{name} {searches.rate(arm['lr'])} {arm['train']:.1%}" for name, arm in winners if arm)
     title = f"Best in training: {title}" if title else "The searches name no winner"
-    made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark") + "; crosses: failed")
-    for axes, key, name in zip(panels, ("train", "test"), ("final training accuracy", "final test accuracy")):
-        for which, text in names.items():
-            draw_marks(axes, searches.of(every, which), key, text, number(which, names))
-        plots.rates(axes, name)
-    panels[1].legend(fontsize=8)
-    return made
+    grids = {name: searches.of(every, which) for which, name in names.items() if which in ("grid", "sgd")}
+    inside = {
+        name: arm for name, arm in winners if arm and name in grids and arm not in (grids[name][0], grids[name][-1])
+    }
+    if len(inside) == 2:
+        ends = " and ".join(f"{called(arm)} at {searches.rate(arm['lr'])}" for arm in inside.values())
+        title = f"In training {ends} do best, neither at an end of its grid"
+    made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
+    for axes, split in zip(panels, SPLITS):
+        for which, name in names.items():
+            draw_marks(axes, searches.of(every, which), split, name, **look(which, every, names))
+        axes.legend(fontsize=8, loc="lower right")
+    yield "rates", made
 
 
-def draw_epochs(record, every, which, name):
-    """Test and training accuracy over epochs for every learning rate of one search, which sees one seed."""
-    found, winner = searches.of(every, which), searches.best(every, which)
-    title = f"{name}: every run failed"
-    if winner:
-        label = next(label for label, arm in zip(labels(found), found) if arm is winner)
-        title = f"{name}: {label}{' is best' if len(found) > 1 else ''}, {outcome(winner)}"
-    sample = f"curves of training accuracy: first {record['settings']['train_sample']} images"
-    made, panels = plots.figure(title, 2, note=f"{plots.caption(record, 'one seed')}; {sample}")
-    for axes, key, name in zip(panels, ("test", "train"), ("test accuracy", "training accuracy")):
-        for place, (label, arm) in enumerate(zip(labels(found), found)):
-            curves = [seeds[:1] for seeds in arm["curves"][key]]
-            plots.curve(axes, epochs(curves), curves, label, place)
-        plots.accuracy(axes, name)
-    return made
+def gain(arm):
+    """By how much the training accuracy of the last epochs is above that of as many before them."""
+    curve = [seeds[0] for seeds in arm["curves"]["train"]]
+    return fmean(curve[-LAST:]) - fmean(curve[-2 * LAST : -LAST] or curve[-LAST:])
 
 
-def draw_random_against_grid(record, every):
-    """The response curve through all measured rates of Adam, and the distribution of the best of five random draws."""
-    names, grid = named(every), searches.best(every, "grid")
-    adam = sorted((arm for arm in every if arm["optimizer"] == "adam"), key=lambda arm: arm["lr"])
-    title = "Random against grid: the grid names no winner"
-    if grid:
-        level, wins, expected = searches.random_against_grid(every)
-        title = f"Five random rates beat the grid in {wins:.0%} of draws: {expected:.1%} on average against {level:.1%}"
-    limit = f"line: seed 0, linear in log(rate) between {len(adam)} rates, so never above the best of them"
-    note = f"{plots.caption(record, 'every run a mark')}; {limit}"
+def epochs(record, every):
+    """Accuracy over epochs for every learning rate: a row per search, each with the one seed that the searches see."""
+    names = named(every)
+    if not names:
+        return
+    note = plots.caption(record, "one seed", sample(record))
+    title = "Accuracy of every learning rate"
+    found = [searches.of(every, which) for which in names]
+    if all(gain(arms[-1]) > max(map(gain, arms[:-1]), default=0) for arms in found):
+        title = f"After {record['settings']['epochs']} epochs the smallest rate of each search still gains most"
+    made, each = plots.figure(title, (len(names), 2), 0.7 + 2 * len(names), note)
+    for place, axes in enumerate(each):
+        which = list(names)[place // 2]
+        arms = searches.of(every, which)
+        looks = [{"color": plots.rate_colour(arm["lr"]), "linewidth": 1.3} for arm in arms]
+        draw_curves(axes, arms, labels(arms), looks, SPLITS[place % 2], f"{names[which]}: {{}}", seeds=1)
+    yield "epochs", made
+
+
+def random(record, every):
+    """What each random search drew and found, beside the grid."""
+    names = {which: name for which, name in named(every).items() if which == "grid" or which.startswith("random")}
+    if not {*names} - {"grid"}:
+        return
+    bests = {which: searches.best(every, which) for which in names}
+    title = "What random search drew and found"
+    if all(bests.values()) and "grid" in bests:
+        grid, *drawn = (best["train"] for best in bests.values())
+        if len(drawn) == 1:
+            where = "above" if drawn[0] > grid else "below"
+            title = f"The best random rate ends {abs(drawn[0] - grid):.1%} points {where} the grid's best".replace(
+                "%", ""
+            )
+        else:
+            title = f"{sum(best > grid for best in drawn)} of {len(drawn)} random searches end above the grid's best"
+    note = plots.caption(record, "every run a mark; right: the best of each search, under all its seeds")
     made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
-    left.plot([arm["lr"] for arm in adam], [arm["train"] for arm in adam], color="0.5", linewidth=1)
-    for which in ("grid", "random"):
-        if which in names:
-            draw_marks(left, searches.of(every, which), "train", names[which], number(which, names))
-    plots.rates(left, "final training accuracy")
-    left.legend(fontsize=8)
-    accuracy, probability = searches.best_of_random(adam)
-    below = list(accumulate(probability))
-    right.plot(accuracy, below, label="best of five random draws", **plots.look(0))
-    drawn = len(searches.of(every, "random"))
-    for which, text in (("grid", "best of the grid"), ("random", f"best of the {drawn} drawn")):
+    ticks = []
+    for place, which in enumerate(names):
+        style = look(which, every, names)
+        draw_marks(left, searches.of(every, which), "train", names[which], **style)
         if best := searches.best(every, which):
-            colour = plots.look(number(which, names))["color"]
-            right.axvline(best["train"], color=colour, linestyle="--", label=text)
-    right.set(xlabel="best final training accuracy", ylabel="share of draws that stay below", ylim=(0, 1))
-    right.set_xlim(left=accuracy[bisect_left(below, 0.01)] - 0.01)
-    right.locator_params(axis="x", nbins=5)
-    right.xaxis.set_major_formatter(plots.PercentFormatter(1.0))
-    right.yaxis.set_major_formatter(plots.PercentFormatter(1.0, decimals=0))
-    right.legend(loc="upper left", fontsize=8)
-    return made
+            right.plot([place] * len(best["status"]), best["final"]["train"], linestyle="", **style)
+        ticks.append(f"{which}\n{searches.rate(best['lr'])}" if best else which)
+    left.legend(fontsize=8, loc="lower center")
+    right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
+    right.set_title("the best of each search: final training accuracy", fontsize=9, loc="left")
+    plots.percent(right, chance=False)
+    yield "random", made
 
 
 def draw(record):
     """Yield (file name, picture) of each figure that the record has runs for."""
     every = searches.arms(record["runs"])
-    if shown := compared(every):
-        yield "ex2b_accuracy.png", draw_accuracy(record, shown)
-    if names := named(every):
-        yield "ex2b_rates.png", draw_rates(record, every)
-    for which, name in names.items():
-        yield f"ex2b_epochs_{which}.png", draw_epochs(record, every, which, name)
-    if searches.comparable(every):
-        yield "ex2b_random_against_grid.png", draw_random_against_grid(record, every)
+    for name, picture in chain.from_iterable(one(record, every) for one in (accuracy, rates, epochs, random)):
+        yield f"ex2b_{name}.png", plots.finish(picture)
 
 
 def line(run):
     """Say how a run ended."""
-    failed = "" if run["status"] == "ok" else f", {run['status']}"
     accuracies = f"{run['final_train_accuracy']:.2%} in training, {run['test_accuracy'][-1]:.2%} in the test"
-    return f"{run['name']}: {accuracies}{failed}"
+    return f"{run['name']}: {accuracies}" + ("" if run["status"] == "ok" else f", {run['status']}")
 
 
 def table(record):
     """The results as text: one line per run, then what the searches found."""
-    lines = [f"{'run':24}{'search':15}{'final training':>15}{'test':>8}  {'last ten epochs':17}status"]
+    head = "run", "search", "training", "test", f"last {LAST}: training", "test", "loss", "status"
+    rows = [head]
     for run in sorted(record["runs"], key=lambda run: (run["optimizer"], -run["lr"], run["seed"])):
-        last = run["test_accuracy"][-10:]
-        lines.append(
-            f"{run['name']:24}{'+'.join(run['searches']):15}"
-            f"{run['final_train_accuracy']:15.2%}{run['test_accuracy'][-1]:8.2%}"
-            f"  {min(last):.2%} - {max(last):.2%}  {run['status']}"
-        )
+        last = (fmean(run[f"{split}_accuracy"][-LAST:]) for split in SPLITS)
+        accuracies = [run["final_train_accuracy"], run["test_accuracy"][-1], *last]
+        loss = f"{run['train_loss'][-1]:.3f}"
+        name = f"{called(run)} {run['name'].partition(' ')[2]}"
+        rows.append((name, ", ".join(run["searches"]), *(f"{one:.2%}" for one in accuracies), loss, run["status"]))
+    lines = ["{:24}{:15}{:>9}{:>8}{:>19}{:>8}{:>8}  {}".format(*row) for row in rows]
     every = searches.arms(record["runs"])
     for which, name in named(every).items():
         found, arm = searches.of(every, which), searches.best(every, which)
-        best = f"{searches.rate(arm['lr'])}, {outcome(arm)}" if arm else "no winner"
+        outcome = f"{arm['train']:.2%} in training, {arm['final']['test'][0]:.2%} in the test" if arm else ""
+        best = f"{searches.rate(arm['lr'])}, {outcome}" if arm else "no winner"
         lines.append(f"{name}, best of {len(found)}: {best}")
     for arm in every:
         if len(arm["status"]) > 1:
             values = (f"{fmean(arm['final'][key]):.2%} +- {stdev(arm['final'][key]):.2%}" for key in ("train", "test"))
             values = " in training and ".join(values)
-            lines.append(f"{arm['name']}{failed(arm, None)}, {len(arm['status'])} seeds: {values} in the test")
-    if searches.comparable(every) and searches.best(every, "grid"):
-        grid, wins, expected = searches.random_against_grid(every)
-        lines.append(
-            f"Best of five random rates: {expected:.2%} on average, above the grid's {grid:.2%} in {wins:.0%} of draws"
-        )
+            lines.append(f"{arm['name']}{failed(arm)}, {len(arm['status'])} seeds: {values} in the test")
     return "\n".join(lines)

@@ -1,94 +1,136 @@
 """The figures of exercise 2a over the layers of a net, and over its depth."""
 
+import math
+
 from common import plots
-from figures.arms import best_scheme, by_default, complete, families, labels, largest, layers
-from figures.arms import mean, note, opening, ratio, rescued, scheme, subject, words
-
-STEPS = "default", "xavier_normal", "gain4", "gain4_from_layer2_centred"  # drawn beside the best initialisation
+from figures.arms import groups, layers, mean
 
 
-def draw(record, arms):
-    """Yield (name, picture): one network under several initialisations and with other activations, and the depth."""
-    family = largest(arms)
-    best = best_scheme(family)
-    shown = [arm for arm in family if arm["init"] in STEPS or arm is best]
-    for other in by_default(arms):
-        same = all(other[field] == family[0][field] for field in ("hidden", "training"))
-        shown += [other] * (same and other["activation"] != family[0]["activation"])
-    for arm in shown:
-        if arm.get("predicted"):
-            yield f"signal_{arm['activation']}_{arm['init']}", signal(arm, note(record, [arm]))
-    deep = [arm for arm in by_default(shown) if layers(arm) > 2]
-    if deep:
-        yield "two_gradients", two_gradients(deep, note(record, deep))
-    varied = [arm for arm in shown if arm.get("layer_variance")]
-    if varied:
-        yield "layer_variance", layer_variance(varied, note(record, varied))
-    if record.get("depth"):
-        yield "depth", depth(record)
+def numbers(values):
+    return range(1, len(values) + 1)
 
 
-def signal(arm, note):
+def activations(arms):
+    """How often a hidden layer gives which output, before training and later: rows by arm, columns by layer."""
+    rows = arms.record.get("activations", [])
+    if not rows:
+        return
+    wide = max(map(layers, rows))
+    title = "Outputs of the hidden layers"
+    note = plots.caption(arms.record, "one seed, all test images", *arms.meaning(rows))
+    made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.3 * len(rows), note)
+    for place, axes in enumerate(each):
+        row, layer = rows[place // wide], place % wide
+        if layer >= layers(row):
+            axes.set_axis_off()
+            continue
+        label, _ = arms.look(row)
+        low, high = row["range"]
+        for number, (epoch, snapshot) in enumerate(zip(row["after"], row["counts"])):
+            counts = snapshot[layer]
+            shares = [count / sum(counts) for count in counts]
+            edges = [low + (high - low) * bin / len(counts) for bin in range(len(counts) + 1)]
+            colour = ("0.75", "#E69F00", "#0072B2")[number % 3]
+            axes.stairs(shares, edges, color=colour, label=f"after {epoch} epochs" if epoch else "before training")
+        plots.over(axes, "output", "share", f"{label}: layer {layer + 1}")
+        plots.log(axes, 1e-4, 1)
+    each[0].legend(fontsize=7)
+    yield "activations", made
+
+
+def signals(arms):
     """The signal's norm per layer before training, beside what theory/1b derives from the output layer's."""
-    measured, predicted = arm["initial"]["signal"], arm["predicted"]["signal"]
-    numbers = range(1, len(measured) + 1)
-    curves = [("measured", numbers, measured), ("theory/1b", numbers, predicted)]
-    if arm["activation"] == "sigmoid":
-        curves.append(("1/4 per layer", numbers, [predicted[-1] / 4 ** (len(measured) - layer) for layer in numbers]))
-    title = f"{subject(arm, 'init')}: layer 1 gets {ratio(measured[0], measured[-1])} of the output's signal"
-    title += f", predicted {ratio(predicted[:1], predicted[-1:])}"
-    axes = plots.per_layer("norm of the signal before training")
-    return plots.draw(title, [("", curves)], axes, note, marker="o")
+    stars = [arm for arm, *_ in arms.stars]
+    rest = [arm for arm in arms.deep if arm not in stars]
+    level = sorted(rest, key=lambda arm: abs(math.log(fall(arm) or math.inf)))[: 6 - len(stars)]
+    shown = sorted((arm for arm in stars + level if arm["predicted"]), key=lambda arm: fall(arm))
+    if not shown:
+        return
+    title = "The signal before training, and what theory/1b predicts"
+    error = max(deviation(arm) for arm in shown)
+    if error < 0.2:
+        title = f"Theory/1b predicts every layer's signal within {math.ceil(100 * error)}%"
+        if fall(shown[0]) < 0.01 and fall(shown[-1]) > 1:
+            title += ", whether it vanishes, holds or grows"
+    high = -(-len(shown) // 3)
+    note = arms.note(
+        shown, *arms.meaning(shown), "dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
+    )
+    made, each = plots.figure(title, (high, min(3, len(shown))), 0.8 + 1.9 * high, note)
+    limits = plots.limits([layer for arm in shown for layer in arm["initial"]["signal"]])
+    for axes, arm in zip(each, shown):
+        measured, predicted = arm["initial"]["signal"], arm["predicted"]["signal"]
+        label, colour = arms.look(arm)
+        if arm["activation"] == "sigmoid":
+            bound = [predicted[-1] / 4 ** (len(measured) - layer) for layer in numbers(measured)]
+            plots.theory(axes, numbers(measured), bound, color="0.5", linestyle=":")
+        plots.curve(axes, numbers(measured), measured, color=colour, marker="o", markersize=4, linestyle="")
+        plots.theory(axes, numbers(predicted), predicted)
+        plots.over(axes, "layer", "norm of the signal", label)
+        plots.log(axes, *limits)
+    for axes in each[len(shown) :]:
+        axes.set_axis_off()
+    yield "signals", made
 
 
-def two_gradients(arms, note):
-    """Weight gradient and signal per layer before training, one panel per arm."""
-    panels, slopes = [], []
-    for arm, heading in zip(arms, labels(arms, "activation", "hidden")):
-        kinds = [(kind, arm["initial"][kind]) for kind in ("weights", "signal")]
-        panels.append((heading, [(kind, range(1, len(values) + 1), values) for kind, values in kinds]))
-        ratios = ", ".join(f"{kind} {ratio(values[1], values[-2])}" for kind, values in kinds)
-        slopes.append(f"{subject(arm)} {ratios}")
-    title = f"Layer 2 over {layers(arms[0])}: {'; '.join(slopes)}"
-    return plots.draw(title, panels, plots.per_layer("norm before training"), note, marker="o")
+def fall(arm):
+    """Layer 1's signal before training over the output layer's."""
+    signal = [mean(layer) for layer in arm["initial"]["signal"]]
+    return signal[0] / signal[-1] if signal[-1] else math.nan
 
 
-def layer_variance(arms, note):
+def deviation(arm):
+    """The largest relative error of the prediction of a layer's signal."""
+    pairs = zip(arm["initial"]["signal"], arm["predicted"]["signal"])
+    return max(abs(mean(measured) / predicted - 1) if predicted else math.inf for measured, predicted in pairs)
+
+
+def variance(arms):
     """How much each layer's output varies across the test images after training."""
-    curves = [
-        (label, range(1, len(arm["layer_variance"]) + 1), arm["layer_variance"])
-        for label, arm in zip(labels(arms, "init"), arms)
-    ]
-    family = [arm for arm in arms if arm["activation"] == arms[0]["activation"]]
-    default, best = next(iter(by_default(family)), None), best_scheme(family)
-    ends = [(default, "by default")] if default else []
-    ends += [(best, rescued(default, best) if default else f"with {scheme(best)}")] if best else []
-    text = ", ".join(f"{mean(arm['layer_variance'][-1]):.2g} {how}" for arm, how in ends)
-    title = opening(arms[0], f"variance of the logits across test images: {text}")
-    return plots.draw(title, [("", curves)], plots.per_layer("variance across images after training"), note, marker="o")
+    if not arms.stars:
+        return
+    title = "Variance of each layer's output across the test images after training"
+    first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -1))
+    if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
+        title = f"By default the images are lost on the way: a variance of {last['default']:.0e} is left of "
+        title += f"{first['default']:.2g}; rescued it grows"
+    made, (axes,) = plots.figure(
+        title, note=arms.note([arm for arm, *_ in arms.stars], *arms.meaning([arm for arm, *_ in arms.stars]))
+    )
+    for arm, label, colour in arms.stars:
+        values = arm["layer_variance"]
+        plots.curve(axes, numbers(values), values, label, color=colour, marker="o", markersize=4)
+    plots.over(axes, "layer", "variance across the test images")
+    plots.log(axes, *plots.limits([arm["layer_variance"] for arm, *_ in arms.stars]))
+    yield "variance", made
 
 
-def depth(record):
-    """Layer 1 before training in nets of more and more layers: its gradient, and the weights a step leaves."""
-    entries = [complete(entry, record["settings"]) for entry in record["depth"]]
-    groups = [sorted(group, key=layers) for group in families(entries, "hidden")]
-    names = labels([group[0] for group in groups], "init", fields=("activation", "init", "training"))
-    gradient, unmoved = [], []
-    for label, group in zip(names, groups):
+def untrained(arms):
+    """Layer 1 before training in nets of more and more layers: its signal, and the weights that a step leaves."""
+    entries = arms.record.get("depth", [])
+    if not entries:
+        return
+    title = "Layer 1 before training"
+    still = [layers(entry) for entry in entries if arms.look(entry)[0] == "default" and mean(entry["unmoved"]) > 0.5]
+    deepest = max(map(layers, entries))
+    if still and still == list(range(still[0], deepest + 1)):
+        title = f"By default a step leaves most of layer 1's weights bit for bit as they are, from depth {still[0]} on"
+    made, (left, right) = plots.figure(
+        title, 2, note=arms.note(entries, *arms.meaning(entries), "dashed: theory/1b"), sharey=False
+    )
+    for group in groups(entries, "activation", "init"):
+        group = sorted(group, key=layers)
+        label, colour = arms.look(group[0])
         depths = [layers(entry) for entry in group]
-        gradient.append((label, depths, [entry["initial"]["signal"][0] for entry in group]))
-        if all(entry.get("predicted") for entry in group):
-            gradient.append(("", depths, [entry["predicted"]["signal"][0] for entry in group]))
-        unmoved.append((label, depths, [entry["unmoved"] for entry in group]))
-    sigmoids = [group for group in groups if group[0]["activation"] == "sigmoid"]
-    for group in sorted(sigmoids, key=lambda group: group[0]["init"] != "default")[:1]:
-        start, depths = mean(group[0]["initial"]["signal"][0]), [layers(entry) for entry in group]
-        gradient.append(("1/4 per layer", depths, [start / 4 ** (number - depths[0]) for number in depths]))
-    still = max((group[-1] for group in groups), key=lambda entry: mean(entry["unmoved"]))
-    net = f"{words(still['init'])} {subject(still)}, {layers(still)} layer{'s' * (layers(still) > 1)}"
-    title = f"{net[0].upper()}{net[1:]}: a step moves {1 - mean(still['unmoved']):.0%} of layer 1's weights"
-    panels = [
-        ("signal at layer 1 (dashed: theory/1b)", gradient),
-        ("share of layer 1 that a step leaves as it is", unmoved),
-    ]
-    return plots.draw(title, panels, plots.by_depth, note(record, entries), sharey=False, marker="o")
+        signal = [entry["initial"]["signal"][0] for entry in group]
+        plots.curve(left, depths, signal, label, color=colour, marker="o", markersize=4, linestyle="")
+        plots.theory(left, depths, [entry["predicted"]["signal"][0] for entry in group], color=colour)
+        plots.curve(right, depths, [entry["unmoved"] for entry in group], label, color=colour, marker="o", markersize=4)
+    plots.over(left, "hidden layers", "norm of the signal at layer 1", "signal at layer 1")
+    plots.log(left, *plots.limits([entry["initial"]["signal"][0] for entry in entries]))
+    plots.over(right, "hidden layers", "share of weights", "weights of layer 1 that a step leaves")
+    plots.percent(right, chance=False)
+    yield "untrained", made
+
+
+FIGURES = activations, signals, variance, untrained

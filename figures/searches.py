@@ -1,8 +1,5 @@
 """What the searches of exercise 2b find in the runs of a record: pure functions of plain numbers."""
 
-import math
-from bisect import bisect
-
 
 def rate(lr, digits=2):
     """Write a learning rate: 1e-3, 2.8e-4; with more digits where two do not tell it from another."""
@@ -63,39 +60,3 @@ def ranked(arms):
 def best(arms, search):
     """Return the arm that a search names, or None where every one failed or none is there."""
     return next((arm for arm in ranked(of(arms, search)) if arm["ok"]), None)
-
-
-def best_of_random(adam, draws=5, n=40000):
-    """Estimate the distribution of the best final training accuracy among `draws` learning rates 10^-k, k from U[1, 5].
-
-    The response curve is linear in k between all measured rates, so nothing exceeds the best measured one; a
-    failed rate enters with the accuracy that it has. Returns (accuracy ascending, probability of each), by the
-    midpoint rule with n points: no random numbers.
-    """
-    known = sorted((-math.log10(arm["lr"]), arm["train"]) for arm in adam)
-    accuracy = sorted(between(known, 1 + 4 * (i + 0.5) / n) for i in range(n))
-    return accuracy, [((i + 1) / n) ** draws - (i / n) ** draws for i in range(n)]  # P(best <= i-th) = (i/n)^draws
-
-
-def between(known, k):
-    """The value at k on the line through the sorted points `known`, level beyond their ends."""
-    after = bisect(known, (k,))
-    if after in (0, len(known)):
-        return known[max(0, after - 1)][1]
-    (left, low), (right, high) = known[after - 1 : after + 1]
-    return low + (high - low) * (k - left) / (right - left)
-
-
-def comparable(arms):
-    """Whether Adam was searched at random, and its rates reach both ends of U[1, 5], beyond which no curve is drawn."""
-    k = [-math.log10(arm["lr"]) for arm in arms if arm["optimizer"] == "adam"]
-    searched = {arm["optimizer"] for which in ("grid", "random") for arm in of(arms, which)}
-    return bool(of(arms, "random")) and searched == {"adam"} and min(k) < 1 + 1e-9 and max(k) > 5 - 1e-9
-
-
-def random_against_grid(arms):
-    """Return the grid's best accuracy, P(random search's best is higher), and its expected accuracy."""
-    accuracy, probability = best_of_random([arm for arm in arms if arm["optimizer"] == "adam"])
-    grid = best(arms, "grid")["train"]
-    wins = math.fsum(share for level, share in zip(accuracy, probability) if level > grid + 1e-9)
-    return grid, wins, math.fsum(level * share for level, share in zip(accuracy, probability))
