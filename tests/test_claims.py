@@ -12,7 +12,7 @@ SAMPLE = r"""# Two networks
 |---|---|
 | the largest, 3 | 0.82 |
 
-**Proof.** Nothing here is a claim, $`x`$ is the largest. $`\square`$ Its alt text says more:
+**Proof.** Nothing here is a claim, $`x`$ is the largest. $`\square`$ Its alt text says more than $`y`$:
 
 ![The curve of the flat one stays at 0.82](a.png)
 """
@@ -24,7 +24,7 @@ def checked(text, deep=0.31, flat=0.82):
     page.table("net", [["the largest, 3", flat]])
     page.says("ends at {}, *below* the flat one", deep, true=deep < flat)
     page.claims({"no epoch changes that": True, "the largest, 3": True, "alt text says more": True})
-    page.among("alt text says more:", "](a.png)", [deep, flat])
+    page.among("alt text says more than $`y`$:", "](a.png)", [deep, flat])
     page.claims({"flat one stays at": True})
     assert page.unchecked() == []
     return page

@@ -7,8 +7,10 @@ describes, for w_x and w_y separately; that the two walk as mirror images is a r
 """
 
 import math
+import re
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 
 from common import plots
@@ -22,9 +24,10 @@ STEPS = 3
 
 
 def loss(w_x, w_y):
-    """Return the output o and the loss (t - o)^2 of the neuron."""
-    o = 1 / (1 + math.exp(-(w_x * X + w_y * Y)))
-    return o, (TARGET - o) ** 2
+    """Return the pre-activation z, the output o and the loss (t - o)^2 of the neuron."""
+    z = w_x * X + w_y * Y
+    o = 1 / (1 + math.exp(-z))
+    return z, o, (TARGET - o) ** 2
 
 
 def gradient(o):
@@ -45,19 +48,24 @@ def sgd(g, k, memory):
 def adagrad(g, k, memory):
     """Divide by the root of the sum of all squared gradients (Goodfellow et al., algorithm 8.4)."""
     memory["r"] = memory.get("r", 0.0) + g * g
-    return -STEP_SIZE / (DELTA + math.sqrt(memory["r"])) * g
+    memory["sqrt(r)"] = math.sqrt(memory["r"])
+    memory["delta + sqrt(r)"] = DELTA + memory["sqrt(r)"]
+    return -STEP_SIZE / memory["delta + sqrt(r)"] * g
 
 
 def rmsprop(g, k, memory):
     """Divide by the root of a decaying mean of squares, delta inside the root (Goodfellow et al., algorithm 8.5)."""
     memory["r"] = RHO * memory.get("r", 0.0) + (1 - RHO) * g * g
-    return -STEP_SIZE / math.sqrt(DELTA + memory["r"]) * g
+    memory["sqrt(delta + r)"] = math.sqrt(DELTA + memory["r"])
+    return -STEP_SIZE / memory["sqrt(delta + r)"] * g
 
 
 def rmsprop_outside(g, k, memory):
     """Do the same with delta outside the root, as torch.optim.RMSprop does."""
     memory["r"] = RHO * memory.get("r", 0.0) + (1 - RHO) * g * g
-    return -STEP_SIZE / (DELTA + math.sqrt(memory["r"])) * g
+    memory["sqrt(r)"] = math.sqrt(memory["r"])
+    memory["delta + sqrt(r)"] = DELTA + memory["sqrt(r)"]
+    return -STEP_SIZE / memory["delta + sqrt(r)"] * g
 
 
 def adam(g, k, memory):
@@ -66,29 +74,52 @@ def adam(g, k, memory):
     memory["r"] = RHO_2 * memory.get("r", 0.0) + (1 - RHO_2) * g * g
     memory["s^"] = memory["s"] / (1 - RHO_1**k)
     memory["r^"] = memory["r"] / (1 - RHO_2**k)
-    return -STEP_SIZE * memory["s^"] / (math.sqrt(memory["r^"]) + DELTA)
+    memory["sqrt(r^)"] = math.sqrt(memory["r^"])
+    memory["sqrt(r^) + delta"] = memory["sqrt(r^)"] + DELTA
+    return -STEP_SIZE * memory["s^"] / memory["sqrt(r^) + delta"]
 
 
 RULES = {"SGD": sgd, "AdaGrad": adagrad, "RMSProp": rmsprop, "RMSProp, PyTorch": rmsprop_outside, "Adam": adam}
 
 
 def walk(rule, steps=STEPS):
-    """Return one dict per step: o, L, g_x, g_y, the memory of both weights, their updates dw and new values w."""
+    """Return one dict per step: z, o, L, g_x, g_y, the memory of both weights, their updates dw and new values w."""
     (w_x, w_y), memory_x, memory_y, rows = START, {}, {}, []
     for k in range(1, steps + 1):
-        o, squared = loss(w_x, w_y)
+        z, o, squared = loss(w_x, w_y)
         g_x, g_y = gradient(o)
         dw_x, dw_y = rule(g_x, k, memory_x), rule(g_y, k, memory_y)
         w_x, w_y = w_x + dw_x, w_y + dw_y
-        kept = {f"{key}_{weight}": m[key] for key in memory_x for weight, m in (("x", memory_x), ("y", memory_y))}
-        row = {"o": o, "L": squared, "g_x": g_x, "g_y": g_y, **kept}
+        kept = {of(key, weight): m[key] for key in memory_x for weight, m in (("x", memory_x), ("y", memory_y))}
+        row = {"z": z, "o": o, "L": squared, "g_x": g_x, "g_y": g_y, **kept}
         rows.append(row | {"dw_x": dw_x, "dw_y": dw_y, "w_x": w_x, "w_y": w_y})
     return rows
 
 
+def of(key, weight):
+    """Return the name of what a memory keeps as `key`, for one weight: sqrt(r) of x is sqrt(r_x)."""
+    return re.sub(r"\b([rs]\^?)(?!\w)", rf"\1_{weight}", key)
+
+
 def table(rows):
-    """Lay the values of a walk out as lines of text, one quantity each, with eight significant digits."""
-    return "\n".join(f"{name:>6}" + "".join(f"{row[name]:#16.8g}" for row in rows) for name in rows[0])
+    """Lay the values of a walk out as lines of text, one quantity each, with eight significant digits.
+
+    What is the same for both weights in every step stands in one line, named after x.
+    """
+    lines = []
+    for name in rows[0]:
+        twin = re.sub(r"_[xy]\b", lambda weight: {"_x": "_y", "_y": "_x"}[weight[0]], name)
+        if twin == name or "_x" in name or any(row[name] != row[twin] for row in rows):
+            lines.append(f"{name:>18}" + "".join(f"{row[name]:#16.8g}" for row in rows))
+    return "\n".join(lines)
+
+
+def hops(axes, places, bows, colour):
+    """Draw a walk over places (w, loss) as bent arrows, each bowed out by a part of its length, and dots."""
+    for start, end, bow in zip(places, places[1:], bows):
+        bent = {"connectionstyle": f"arc3,rad={bow}", "shrinkA": 2, "shrinkB": 2}
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, **bent})
+    axes.plot(*zip(*places[1:]), "o", color=colour, markersize=4.5)
 
 
 def draw(path):
@@ -98,25 +129,31 @@ def draw(path):
         "First step: SGD {SGD:.2f}, AdaGrad and Adam {Adam:.2f}, RMSProp {RMSProp:.2f}".format(**first),
         note="three steps of size 1 from w = -1 along w_x = w, w_y = -w; numbers: w after the third step",
     )
-    curve = np.linspace(-1.6, 2.75, 300)
-    axes.plot(curve, [loss(w, -w)[1] for w in curve], color="0.75", linewidth=3)
-    looks = {  # how far each hop bows out from the curve, as a part of its length; where the name is written
+    near = axes.inset_axes([0.775, 0.56, 0.215, 0.36], xlim=(2.1585, 2.1785), ylim=(1.56e-4, 1.76e-4))
+    for panel in (axes, near):
+        curve = np.linspace(*panel.get_xlim(), 300) if panel is near else np.linspace(-1.6, 2.75, 300)
+        panel.plot(curve, [loss(w, -w)[-1] for w in curve], color="0.75", linewidth=3)
+    looks = {  # how far each hop bows out from the curve; where the name is written
         "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
         "AdaGrad": ((0.22, 0.35, 0.35), (-0.74, 0.06)),
-        "RMSProp": ((-0.42, -0.42, -0.42), (1.15, 0.72)),
+        "RMSProp": ((-0.42, -0.42, -0.42), (0.28, 0.86)),
         "Adam": ((0.55, -0.4, -0.4), (0.64, 0.27)),
     }
     for colour, (name, (bows, label)) in zip(plots.COLOURS, looks.items()):
         walked = [START[0]] + [row["w_x"] for row in walk(RULES[name])]
-        places = [(w, loss(w, -w)[1]) for w in walked]
-        for start, end, bow in zip(places, places[1:], bows):
-            bent = {"connectionstyle": f"arc3,rad={bow}", "shrinkA": 2, "shrinkB": 2}
-            axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, **bent})
-        axes.plot(*zip(*places[1:]), "o", color=colour, markersize=4.5)
+        places = [(w, loss(w, -w)[-1]) for w in walked]
+        hops(axes, places, bows, colour)
         axes.text(*label, f"{name} {walked[-1]:.2f}", color=colour, fontsize=9)
+        if name == "RMSProp":
+            hops(near, places[1:], bows[1:], colour)
+            near.plot(*places[1], "o", color=colour, markersize=4.5)
+            near.set_title("RMSProp, steps 2 and 3", fontsize=7.5, color=colour)
+    near.set(xticks=[2.165, 2.175], yticks=[1.6e-4, 1.7e-4], yticklabels=["0.00016", "0.00017"])
+    near.tick_params(labelsize=6.5)
+    axes.indicate_inset_zoom(near, edgecolor="0.4")
     axes.plot(*places[0], "o", color="black", markersize=5)
     axes.set(xlabel="w", ylabel="loss  (t - o)²", xlim=(-1.6, 2.75), ylim=(-0.07, 1.0))
-    with records.atomic(path) as file:
+    with matplotlib.rc_context({"savefig.dpi": 300}), records.atomic(path) as file:
         made.save(file)
 
 
