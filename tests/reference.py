@@ -35,9 +35,8 @@ def status(loss, logits):
 
 
 def rule(arm, model):
-    if arm["optimizer"] == "adam":
-        return torch.optim.Adam(model.parameters(), arm["lr"])
-    return torch.optim.SGD(model.parameters(), arm["lr"], arm["momentum"])
+    more = () if arm["optimizer"] == "adam" else (arm["momentum"],)
+    return {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[arm["optimizer"]](model.parameters(), arm["lr"], *more)
 
 
 def train(model, arm, epochs):

@@ -46,14 +46,6 @@ def test_a_member_takes_the_trajectory_of_the_plain_network(activation, batch_no
             assert torch.allclose(mine, expected, rtol=1e-9, atol=1e-11)
 
 
-def test_the_default_is_what_linear_does():
-    model = models.mlp((50, 30), "relu", [("default", 5)])
-    torch.manual_seed(5)
-    for layer, pair in zip(models.linears(model), ((784, 50), (50, 30), (30, 10)), strict=True):
-        expected = nn.Linear(*pair)
-        assert torch.equal(layer.weight[0], expected.weight) and torch.equal(layer.bias[0], expected.bias)
-
-
 @pytest.mark.parametrize(
     "scheme, first, later, bounded",  # Var(W) of layer 1 and of the layers above, given (fan_in, fan_out)
     [

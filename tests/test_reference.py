@@ -12,32 +12,27 @@ TIE: all answers were found equal. Rounding may turn one whose logit, of order 1
 Likewise an activation that is closer to the border of two bins may be counted in the other one.
 """
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import reference
 import torch
+from started import SCRIPTS, Folder, ended
 
 from common import data
 from common.batches import Batches
+from figures.choices import rescue
 
 RTOL, ZERO, TIE = 5e-5, 1e-6, 2e-5
 KINDS = "weights", "biases", "signal"
 SEEDS = range(2)
 
 
-def shipped(root, folder, *script):
-    """Run a script; return its record, the training and the test Split: all that is known here of command lines."""
-    command = [sys.executable, *script, "--quick", "--seeds", "2", "--out", folder, "--runs", folder / "runs"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    (path,) = folder.glob("*.json")
-    record = json.loads(path.read_text())
-    shape = (32, 32, 3) if record["exercise"] == "2b" else (28, 28, 1)
-    return record, *data.stand_in(shape, *data.QUICK)
+def shipped(path, exercise, *flags):
+    """Run a script; return its record, the training and the test Split."""
+    folder = Folder(path, f"ex{exercise}")
+    end = ended(folder.start("--quick", "--seeds", "2", *flags, script=SCRIPTS[exercise]), within=300)
+    assert end.code == 0, end.stderr
+    return folder.record(), *data.stand_in((32, 32, 3) if exercise == "2b" else (28, 28, 1), *data.QUICK)
 
 
 @pytest.fixture(autouse=True)
@@ -111,9 +106,9 @@ def activations_agree(entry, batches, images):
             counts_agree(counts, *entry["range"], h, entry["name"], epoch)
 
 
-def test_2a(root, tmp_path):
+def test_2a(tmp_path):
     """Which arms there are is tested with the scripts."""
-    record, train, test = shipped(root, tmp_path, "ex2a_vanishing.py")
+    record, train, test = shipped(tmp_path, "2a")
     settings, number = record["settings"], record["settings"]["epochs"]
     assert {"batch_size": 64, "lr": 0.005, "momentum": 0, "seeds": len(SEEDS)}.items() <= settings.items()
     assert sum(len(part) for part in record.values() if isinstance(part, list)) == record["planned"]
@@ -128,9 +123,11 @@ def test_2a(root, tmp_path):
         activations_agree(entry, batches[:number], images)
 
 
-def test_the_rescue_of_2a(root, tmp_path):
+def test_the_rescue_of_2a(call, tmp_path):
     """It trains without the last tenth of the training images, at most 5000, and is scored on these."""
-    record, train, _ = shipped(root, tmp_path, "-m", "figures.choices.rescue")
+    folder = Folder(tmp_path, "rescue")
+    assert call(folder, "--quick", "--seeds", "2", script=rescue).code == 0
+    record, (train, _) = folder.record(), data.stand_in((28, 28, 1), *data.QUICK)
     held_out = min(5000, len(train) // 10)
     assert {"train_images": len(train) - held_out, "held_out": held_out}.items() <= record["settings"].items()
     batches = epochs(train[:-held_out], 64, record["settings"]["order_seed"], record["settings"]["epochs"])
@@ -142,11 +139,11 @@ def test_the_rescue_of_2a(root, tmp_path):
         assert entry["status"] == [each["status"] for each in found], entry["name"]
 
 
-def test_2b(root, tmp_path):
+def test_2b(tmp_path):
     """With a second random search, and the second seed of what is compared."""
-    record, train, test = shipped(root, tmp_path, "ex2b_adam.py", "--draws", "2", "--width", "2")
+    record, train, test = shipped(tmp_path, "2b", "--draws", "2")
     settings, runs, sample = record["settings"], record["runs"], record["settings"]["train_sample"]
-    assert {"batch_size": 128, "momentum": 0.9, "width": 2}.items() <= settings.items()
+    assert {"batch_size": 128, "momentum": 0.9}.items() <= settings.items()
     assert sample == len(train) // 5 < len(train)
     assert len({tuple(run["train_loss"]) for run in runs}) == len(runs) == record["planned"]  # no two are the same
     batches = [epochs(train, 128, seed, settings["epochs"], augment=True) for seed in SEEDS]
