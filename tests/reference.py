@@ -1,12 +1,11 @@
 """Both experiments once more, in plain PyTorch, one network at a time: what a run of either script must record.
 
 Of common/ the caller takes only pixels and labels (data.Split) and the order, crops and flips of the batches (Batches),
-which have tests of their own. Here `epochs` is for each epoch the list of its batches, (images, labels); lists are as
-in the record, without its axis of the seeds.
+which have tests of their own. Here `arm` is an entry of the record, of which only the fields of an arm are read, and
+`epochs` is for each epoch the list of its batches, (images, labels). Lists are as in the record, for one seed.
 """
 
 import math
-from functools import partial
 
 import torch
 from torch import nn
@@ -20,7 +19,12 @@ def unaltered(split):
 
 @torch.no_grad()
 def outputs(model, images):
-    return model.eval()(images)
+    """Return what each activation gives in evaluation mode, first layer first, and at last the logits."""
+    h, found = images, []
+    for stage in model.eval():
+        h = stage(h)
+        found += [h] * isinstance(stage, (nn.Sigmoid, nn.ReLU))
+    return [*found, h]
 
 
 def status(loss, logits):
@@ -30,23 +34,39 @@ def status(loss, logits):
     return "collapsed" if len(logits.argmax(1).unique()) == 1 or loss >= math.log(10) else "ok"
 
 
-def train_epoch(model, optimizer, batches, look=lambda *last: None):
-    """Train; return the mean loss over the images, and what `look` saw of the last batch before its step.
+def rule(arm, model):
+    more = () if arm["optimizer"] == "adam" else (arm["momentum"],)
+    return {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[arm["optimizer"]](model.parameters(), arm["lr"], *more)
 
-    The loss is taken of logits (1, classes, batch), as the scripts do. Of (batch, classes) its gradients differ in the
-    last bits, which learning rates of 0.01 and more blow up to one answer in twenty within two epochs.
+
+def train(model, arm, epochs):
+    """Train; yield after each epoch the mean loss over its images, and the norms of the last batch's gradients.
+
+    norms: {kind: [linear layer]}. The loss is taken of logits (1, classes, batch), as the scripts do. Of (batch,
+    classes) its gradients differ in the last bits, which learning rates of 0.01 and more blow up.
     """
-    model.train()
-    total, seen = 0, 0
-    for images, labels in batches:
-        if labels is batches[-1][1]:
-            saw = look(model, images, labels)
-        loss = cross_entropy(model(images).T[None], labels[None])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total, seen = total + loss.item() * len(labels), seen + len(labels)
-    return total / seen, saw
+    optimizer, layers = rule(arm, model), [stage for stage in model if isinstance(stage, nn.Linear)]
+    for batches in epochs:
+        model.train()
+        total, seen = 0, 0
+        for images, labels in batches:
+            h, z = images, []
+            for stage in model:
+                h = stage(h)
+                if stage in layers:
+                    h.retain_grad()
+                    z.append(h)
+            loss = cross_entropy(h.T[None], labels[None])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()  # which leaves the gradients
+            total, seen = total + loss.item() * len(labels), seen + len(labels)
+        sources = {
+            "weights": [layer.weight for layer in layers],
+            "biases": [layer.bias for layer in layers],
+            "signal": z,
+        }
+        yield total / seen, {kind: [each.grad.double().norm().item() for each in sources[kind]] for kind in sources}
 
 
 # ---- exercise 2a ----
@@ -57,6 +77,9 @@ INITS = {  # what is done to the weights of layer i = 0, 1, ... of a network tha
     "kaiming_a1": lambda i, weight: nn.init.kaiming_uniform_(weight, a=1),
     "kaiming_a0": lambda i, weight: nn.init.kaiming_uniform_(weight),
     "kaiming_a1_fan_out": lambda i, weight: nn.init.kaiming_uniform_(weight, a=1, mode="fan_out"),
+    "kaiming_a0_fan_out": lambda i, weight: nn.init.kaiming_uniform_(weight, mode="fan_out"),
+    "kaiming_tanh": lambda i, weight: nn.init.kaiming_uniform_(weight, nonlinearity="tanh"),
+    "kaiming_tanh_fan_out": lambda i, weight: nn.init.kaiming_uniform_(weight, 0, "fan_out", "tanh"),
     "gain4": lambda i, weight: nn.init.xavier_normal_(weight, 4),
     "gain4_from_layer2": lambda i, weight: nn.init.xavier_normal_(weight, 4 if i else 1),
     "gain4_from_layer2_centred": lambda i, weight: nn.init.xavier_normal_(weight, 4 if i else 1),
@@ -68,55 +91,39 @@ INITS = {  # what is done to the weights of layer i = 0, 1, ... of a network tha
 }
 
 
-def mlp(hidden, activation, init, seed):
+def mlp(arm, seed, features=784):
     torch.manual_seed(seed)
-    layers = [nn.Linear(*sizes) for sizes in zip((784, *hidden), (*hidden, 10))]
-    for i, layer in enumerate(layers):
-        INITS[init](i, layer.weight)
-        if init.endswith("centred"):
+    stages, sizes = [nn.Flatten()], (features, *arm["hidden"], 10)
+    for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:])):
+        stages += [nn.Linear(fan_in, fan_out), *[nn.BatchNorm1d(fan_out)] * arm["batch_norm"]]
+        stages.append({"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[arm["activation"]]())
+    for i, layer in enumerate(stage for stage in stages if isinstance(stage, nn.Linear)):
+        INITS[arm["init"]](i, layer.weight)
+        if arm["init"].endswith("centred"):
             layer.bias.data = -layer.weight.data.sum(1) / 2 if i else torch.zeros(len(layer.bias))
-    between = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[activation]
-    stages = [stage for layer in layers for stage in (layer, between())]
-    return nn.Sequential(nn.Flatten(), *stages[:-1])
+    return nn.Sequential(*stages[: stages.index(layer) + 1])
 
 
-def norms(model, images, labels):
-    """Return the norms of one batch's gradients, {kind: [layer]}; the network is left as it is."""
-    h, z = images, []
-    for stage in model:
-        h = stage(h)
-        if isinstance(stage, nn.Linear):
-            z.append(h)
-    parameters = list(model.parameters())
-    sources = {"weights": parameters[::2], "biases": parameters[1::2], "signal": z}
-    loss = cross_entropy(h, labels)
-    gradients = {kind: torch.autograd.grad(loss, source, retain_graph=True) for kind, source in sources.items()}
-    return {kind: [gradient.double().norm().item() for gradient in gradients[kind]] for kind in sources}
-
-
-def mlp_before(hidden, activation, init, seed, batch):
+def mlp_before(arm, seed, batch):
     """Return the norms with the initial weights, and the share of layer 1's weights that one step does not move."""
-    model = mlp(hidden, activation, init, seed)
-    first, initial = model[1].weight.detach().clone(), norms(model, *batch)
-    train_epoch(model, torch.optim.SGD(model.parameters(), lr=0.005), [batch])
+    model = mlp(arm, seed)
+    first = model[1].weight.detach().clone()
+    ((_, initial),) = train(model, arm, [[batch]])
     return {"initial": initial, "unmoved": (model[1].weight == first).double().mean().item()}
 
 
-def mlp_trained(hidden, activation, init, seed, epochs, test_images):
-    """Return what is recorded of one seed of an arm; logits are those of the test images after each epoch."""
-    model = mlp(hidden, activation, init, seed)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.005)
-    logits, seen = [], []
-    for batches in epochs:
-        loss, saw = train_epoch(model, optimizer, batches, norms)
-        logits.append(outputs(model, test_images))
-        seen.append(saw)
-    layers = [outputs(model[:end], test_images) for end in (*range(3, len(model), 2), len(model))]
+def mlp_trained(arm, seed, epochs, test_images):
+    """Return what is recorded of one seed of an arm; outputs are [epoch, from 0][layer] for the test images."""
+    model, norms = mlp(arm, seed), []
+    shown = [outputs(model, test_images)]
+    for loss, last in train(model, arm, epochs):
+        norms.append(last)
+        shown.append(outputs(model, test_images))
     return {
-        "status": status(loss, logits[-1]),
-        "logits": logits,
-        "gradient_norm": {kind: list(zip(*(saw[kind] for saw in seen))) for kind in saw},
-        "layer_variance": [h.double().var(0, correction=0).mean().item() for h in layers],
+        "status": status(loss, shown[-1][-1]),
+        "gradient_norm": {kind: list(zip(*(each[kind] for each in norms))) for kind in last},
+        "layer_variance": [h.double().var(0, correction=0).mean().item() for h in shown[-1]],
+        "outputs": shown,
     }
 
 
@@ -134,17 +141,10 @@ def cnn(w, seed):
     return nn.Sequential(*stages).to(memory_format=torch.channels_last)
 
 
-def cnn_trained(model, optimizer, lr, epochs, train_images, test_images):
-    """Train a cnn(); return what is recorded of one run; logits are those of all images after each epoch."""
-    rule = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}[optimizer]
-    optimizer, losses, train_logits, test_logits = rule(model.parameters(), lr), [], [], []
-    for batches in epochs:
-        losses.append(train_epoch(model, optimizer, batches)[0])
-        train_logits.append(outputs(model, train_images))
-        test_logits.append(outputs(model, test_images))
-    return {
-        "status": status(losses[-1], test_logits[-1]),
-        "train_loss": losses,
-        "train_logits": train_logits,
-        "test_logits": test_logits,
-    }
+def cnn_trained(arm, w, epochs, train_images, test_images):
+    """Return what is recorded of one run; logits are [training, test][epoch] for all of these images."""
+    model, losses, logits = cnn(w, arm["seed"]), [], []
+    for loss, _ in train(model, arm, epochs):
+        losses.append(loss)
+        logits.append([outputs(model, images)[-1] for images in (train_images, test_images)])
+    return {"status": status(loss, logits[-1][1]), "train_loss": losses, "logits": list(zip(*logits))}

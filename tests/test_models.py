@@ -4,6 +4,7 @@ import math
 import re
 
 import pytest
+import reference
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -11,75 +12,38 @@ from torch.utils.flop_counter import FlopCounterMode
 from common import data, models, train
 from common.batches import Batches
 
-# The schemes once more, written out: what a reader would type for one plain network.
-BY_HAND = {
-    "default": lambda i, layer: None,
-    "xavier_normal": lambda i, layer: nn.init.xavier_normal_(layer.weight),
-    "kaiming_a1": lambda i, layer: nn.init.kaiming_uniform_(layer.weight, a=1),
-    "kaiming_a0": lambda i, layer: nn.init.kaiming_uniform_(layer.weight),
-    "kaiming_a1_fan_out": lambda i, layer: nn.init.kaiming_uniform_(layer.weight, a=1, mode="fan_out"),
-    "gain4": lambda i, layer: nn.init.xavier_normal_(layer.weight, 4),
-    "gain4_from_layer2": lambda i, layer: nn.init.xavier_normal_(layer.weight, 4 if i else 1),
-    "gain4_from_layer2_centred": lambda i, layer: nn.init.xavier_normal_(layer.weight, 4 if i else 1),
-    "gain6_from_layer2_centred": lambda i, layer: nn.init.xavier_normal_(layer.weight, 6 if i else 1),
-    "gain8_from_layer2_centred": lambda i, layer: nn.init.xavier_normal_(layer.weight, 8 if i else 1),
-    "orthogonal4_from_layer2_centred": lambda i, layer: nn.init.orthogonal_(layer.weight, 4 if i else 1),
-    "orthogonal6_from_layer2_centred": lambda i, layer: nn.init.orthogonal_(layer.weight, 6 if i else 1),
-    "orthogonal8_from_layer2_centred": lambda i, layer: nn.init.orthogonal_(layer.weight, 8 if i else 1),
-}
 
-
-def plain(scheme, seed, sizes, activation):
-    """The ordinary network of one member."""
-    torch.manual_seed(seed)
-    layers = [nn.Linear(*pair) for pair in zip(sizes, sizes[1:])]
-    for i, layer in enumerate(layers):
-        BY_HAND[scheme](i, layer)
-    if scheme.endswith("centred"):
-        with torch.no_grad():
-            for i, layer in enumerate(layers):
-                layer.bias[:] = -0.5 * layer.weight.sum(1) if i else 0
-    stages = [stage for layer in layers for stage in (layer, activation())]
-    return nn.Sequential(nn.Flatten(), *stages[:-1])
-
-
-@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
-def test_a_member_takes_the_trajectory_of_the_plain_network(activation):
+@pytest.mark.parametrize("activation, batch_norm", [("sigmoid", False), ("relu", False), ("sigmoid", True)])
+def test_a_member_takes_the_trajectory_of_the_plain_network(activation, batch_norm):
     """All schemes and two seeds in one ensemble against each network alone, over two epochs with short last batches.
 
     In float64 the two differ by rounding only, 1e-16 relative a step; 12 steps at this rate leave far below 1e-9.
     """
-    assert set(BY_HAND) == set(models.SCHEMES)
-    images, _ = data.stand_in((6, 6, 1), 45, 10)
-    members = [(scheme, seed) for scheme in BY_HAND for seed in (0, 3)]
-    ensemble = models.mlp((7, 5, 5), activation, members, features=36).double()
+    assert set(reference.INITS) == set(models.SCHEMES)
+    images, test = data.stand_in((6, 6, 1), 45, 10)
+    members = [(scheme, seed) for scheme in reference.INITS for seed in (0, 3)]
+    ensemble = models.mlp((7, 5, 5), activation, members, features=36, batch_norm=batch_norm).double()
     optimizer = torch.optim.SGD(ensemble.parameters(), lr=0.05)
-    references = [plain(scheme, seed, (36, 7, 5, 5, 10), type(ensemble[2])).double() for scheme, seed in members]
-    steps = [torch.optim.SGD(reference.parameters(), lr=0.05) for reference in references]
+    arm = {"hidden": (7, 5, 5), "activation": activation, "batch_norm": batch_norm}
+    plain = [reference.mlp(arm | {"init": scheme}, seed, features=36).double() for scheme, seed in members]
+    steps = [torch.optim.SGD(one.parameters(), lr=0.05) for one in plain]
     for epoch in (1, 2):
         for x, labels in Batches(images, 8, 0, epoch):
             optimizer.zero_grad()
             losses = train.forward_backward(ensemble, x.double(), labels)
             optimizer.step()
-            for m, (reference, step) in enumerate(zip(references, steps)):
+            for m, (one, step) in enumerate(zip(plain, steps)):
                 step.zero_grad()
-                loss = nn.CrossEntropyLoss()(reference(x.double()), labels)
+                loss = nn.CrossEntropyLoss()(one(x.double()), labels)
                 loss.backward()
                 step.step()
                 assert losses[m].item() == pytest.approx(loss.item(), rel=1e-10)
-    for m, reference in enumerate(references):
-        linear = [stage for stage in reference if isinstance(stage, nn.Linear)]
-        for layer, expected in zip(models.linears(ensemble), linear, strict=True):
-            assert torch.allclose(layer.weight[m], expected.weight, rtol=1e-9, atol=1e-11)
-            assert torch.allclose(layer.bias[m], expected.bias, rtol=1e-9, atol=1e-11)
-
-
-def test_the_default_is_what_linear_does():
-    model = models.mlp((50, 30), "relu", [("default", 5)])
-    torch.manual_seed(5)
-    for layer, pair in zip(models.linears(model), ((784, 50), (50, 30), (30, 10)), strict=True):
-        expected = nn.Linear(*pair)
-        assert torch.equal(layer.weight[0], expected.weight) and torch.equal(layer.bias[0], expected.bias)
+    shown = [ensemble.eval()(reference.unaltered(test).double()), *ensemble.state_dict().values()]
+    for m, one in enumerate(plain):
+        alone = [one.eval()(reference.unaltered(test).double()).T, *one.state_dict().values()]
+        for together, expected in zip(shown, alone, strict=True):  # parameters and running statistics
+            mine = together.reshape(len(members), *expected.shape)[m] if together.dim() else together
+            assert torch.allclose(mine, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +54,9 @@ def test_the_default_is_what_linear_does():
         ("kaiming_a1", lambda i, o: 1 / i, lambda i, o: 1 / i, True),
         ("kaiming_a0", lambda i, o: 2 / i, lambda i, o: 2 / i, True),
         ("kaiming_a1_fan_out", lambda i, o: 1 / o, lambda i, o: 1 / o, True),
+        ("kaiming_a0_fan_out", lambda i, o: 2 / o, lambda i, o: 2 / o, True),
+        ("kaiming_tanh", lambda i, o: 25 / (9 * i), lambda i, o: 25 / (9 * i), True),
+        ("kaiming_tanh_fan_out", lambda i, o: 25 / (9 * o), lambda i, o: 25 / (9 * o), True),
         ("gain4", lambda i, o: 32 / (i + o), lambda i, o: 32 / (i + o), False),
         ("gain4_from_layer2", lambda i, o: 2 / (i + o), lambda i, o: 32 / (i + o), False),
         ("gain6_from_layer2_centred", lambda i, o: 2 / (i + o), lambda i, o: 72 / (i + o), False),
@@ -130,6 +97,11 @@ def test_shapes_parameter_counts_and_parts():
     assert models.linears(model) == [model[i] for i in (1, 3, 5, 7, 9)]
     assert models.outputs(model) == [model[i] for i in (2, 4, 6, 8, 9)]
     assert {layer.members for layer in models.linears(model)} == {3}
+    normalised = models.mlp((50, 30), "sigmoid", [("default", s) for s in range(3)], batch_norm=True)
+    assert normalised(torch.zeros(7, 1, 28, 28)).shape == (3, 10, 7)
+    assert models.linears(normalised) == [normalised[i] for i in (1, 4, 7)]
+    assert models.outputs(normalised) == [normalised[i] for i in (3, 6, 7)]
+    assert normalised[2].members == 3 and sum(p.numel() for p in normalised[2].parameters()) == 3 * 2 * 50
 
 
 @pytest.mark.parametrize(

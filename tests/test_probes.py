@@ -2,7 +2,9 @@
 
 import copy
 import math
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -219,18 +221,6 @@ def test_layers_that_cannot_be_measured_are_refused():
         layer(torch.zeros(4, 2))
 
 
-def test_recording_changes_no_weight():
-    images, _ = data.stand_in((4, 4, 1), 60, 10)
-    finals = []
-    for watch in (True, False):
-        model = models.mlp((5, 5), "sigmoid", [("default", 0), ("gain4", 1)], features=16)
-        probe = probes.GradientNorms(models.linears(model)) if watch else None
-        rows = train.fit(model, train.optimizer("sgd", model.parameters(), 0.1), 2, Batches(images, 8, 0), probe=probe)
-        assert all(("norms" in row) == watch for row in rows)
-        finals.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
-    assert torch.equal(*finals)
-
-
 def ensemble():
     return models.mlp((6, 9), "sigmoid", [("gain4", 0), ("default", 1), ("xavier_normal", 2)], features=9)
 
@@ -241,24 +231,34 @@ def ordinary():
 
 
 @pytest.mark.parametrize("make, axis", [(ensemble, -1), (ordinary, 0)])
-def test_output_variance_is_the_variance_across_images_of_each_unit(make, axis):
-    """Every output at once, over batches of 9, the number of units, and a last one of 3, the number of members."""
+def test_outputs_vary_and_are_counted_as_numpy_says(make, axis):
+    """Every output at once, over batches of 9, the number of units, and a last one of 3, the number of members.
+
+    The variance is that across images of each unit. In the histogram borders are numbers of float32, and some outputs
+    lie beyond the outermost.
+    """
     split, _ = data.stand_in((3, 3, 1), 48, 10)
     torch.manual_seed(0)
-    model = make()
+    model, (bins, low, high) = make(), (6, 0.125, 0.875)
     model[1].eval()
     before = [module.training for module in model.modules()]
     layers = [*model[1:]]
-    found = probes.output_variance(model, layers, Batches(split, 9))
+    variances = probes.output_variance(model, layers, Batches(split, 9))
+    counts = probes.output_histograms(model, layers, Batches(split, 9), bins, low, high)
     assert [module.training for module in model.modules()] == before and unhooked(model)
     ((everything, _),) = Batches(split, 48)
     model.eval()
-    for i, got in enumerate(found, 2):
-        variances = model[:i](everything).detach().double().var(axis, correction=0)
-        assert got == pytest.approx((variances.mean(-1) if axis else variances.mean()[None]).tolist(), rel=1e-4)
+    for i, variance, counted in zip(range(2, len(model) + 1), variances, counts, strict=True):
+        h = model[:i](everything).detach()
+        expected = h.double().var(axis, correction=0)
+        assert variance == pytest.approx((expected.mean(-1) if axis else expected.mean()[None]).tolist(), rel=1e-4)
+        for member, got in zip(h if axis else h[None], counted, strict=True):
+            assert got == np.histogram(member.clamp(low, high), bins, (low, high))[0].tolist()
+    assert (h < low).any() and (h > high).any()
 
 
-def test_output_variance_refuses_what_it_would_get_wrong():
+@pytest.mark.parametrize("measure", [probes.output_variance, partial(probes.output_histograms, bins=2, low=0, high=1)])
+def test_outputs_that_would_be_measured_wrong_are_refused(measure):
     split, _ = data.stand_in((3, 3, 1), 48, 10)
     shared, model = nn.ReLU(), ensemble()
     twice = nn.Sequential(nn.Flatten(), nn.Linear(9, 9), shared, nn.Linear(9, 10), shared).eval()
@@ -268,5 +268,5 @@ def test_output_variance_refuses_what_it_would_get_wrong():
         (model, model[1], [], "no images"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            probes.output_variance(net, [layer], batches)
+            measure(net, [layer], batches)
         assert unhooked(net)

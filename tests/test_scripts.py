@@ -2,9 +2,12 @@
 has at most 40 lines."""
 
 import ast
+import math
 import tokenize
 from collections import Counter
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from started import ROOT, THIRD, Folder
 
 import ex2a_vanishing
 import ex2b_adam
-from common import train
+from common import models, train
 from common.experiment import book
 
 DEEPEST = (50, 30, 30, 30)
@@ -42,15 +45,39 @@ def test_a_third_exercise_takes_at_most_40_lines_of_code():
 # ---- the arms ----
 
 
-def test_the_arms_of_2a_are_those_of_the_sheet():
-    arms = [(arm.hidden, arm.activation, arm.init) for arm in ex2a_vanishing.ARMS]
-    shapes = (50,), (50, 30), (50, 30, 30), DEEPEST
-    assert arms[:8] == [(shape, activation, "default") for activation in ("sigmoid", "relu") for shape in shapes]
-    assert (DEEPEST, "sigmoid", "xavier_normal") in arms and (DEEPEST, "sigmoid", ex2a_vanishing.RESCUE) in arms
-    assert len(set(arms)) == len(arms) and ex2a_vanishing.DEEPEST == DEEPEST
-    assert {(arm.optimizer, arm.lr, arm.momentum) for arm in ex2a_vanishing.ARMS} == {("sgd", 0.005, 0)}
-    settings = ex2a_vanishing.Settings()
-    assert (settings.epochs, settings.seeds, ex2a_vanishing.BATCH_SIZE) == (20, 5, 64)
+DEEP = ex2a_vanishing.Arm(DEEPEST, "sigmoid", "default", optimizer="sgd", lr=0.005, momentum=0, batch_norm=False)
+BEYOND = (
+    *({"init": f"kaiming_{changed}"} for changed in ("a1", "a0", "a1_fan_out", "a0_fan_out", "tanh", "tanh_fan_out")),
+    *({"init": "xavier_normal", "lr": lr} for lr in (0.005, 0.05)),
+    *({"lr": 0.05}, {"lr": 0.5}, {"optimizer": "adam", "lr": 0.001}, {"momentum": 0.9}, {"batch_norm": True}),
+    *({"init": ex2a_vanishing.RESCUE}, {"activation": "relu", "init": "kaiming_a0"}),
+)
+
+
+def test_the_arms_of_2a_are_those_of_the_sheet_and_go_beyond_them_by_one_difference_each():
+    arms, shapes = ex2a_vanishing.ARMS, ((50,), (50, 30), (50, 30, 30), DEEPEST)
+    assert list(arms[:8]) == [replace(DEEP, hidden=h, activation=a) for a in ("sigmoid", "relu") for h in shapes]
+    assert {replace(DEEP, **changes) for changes in BEYOND} <= set(arms)
+    how = [
+        (arm.hidden, arm.activation, arm.init, (arm.optimizer, arm.lr), arm.momentum, arm.batch_norm) for arm in arms
+    ]
+    assert all(any(sum(a != b for a, b in zip(arm, other)) == 1 for other in how) for arm in how)
+
+
+def test_the_other_parts_of_2a():
+    settings, deepest = ex2a_vanishing.Settings(), ex2a_vanishing.DEEPEST
+    assert (settings.epochs, settings.seeds, ex2a_vanishing.BATCH_SIZE, deepest) == (20, 5, 64, DEEPEST)
+    four = [("sigmoid", init) for init in ("default", "xavier_normal", ex2a_vanishing.RESCUE)] + [("relu", "default")]
+    assert ex2a_vanishing.plan(settings) == {
+        "depth": (
+            0,
+            tuple(replace(DEEP, hidden=(30,) * n, activation=a, init=i) for n in range(1, 13) for a, i in four),
+        ),
+        "plateau": (150, (DEEP,)),
+        "arms": (20, ex2a_vanishing.ARMS),
+        "activations": (20, tuple(replace(DEEP, activation=a, init=i) for a, i in four)),
+    }
+    assert ex2a_vanishing.SEEN_AFTER == (0, 3, 20)
 
 
 def test_the_runs_of_2a_have_every_arm_once_and_only_such_as_train_as_one_model():
@@ -60,8 +87,7 @@ def test_the_runs_of_2a_have_every_arm_once_and_only_such_as_train_as_one_model(
             runs = ex2a_vanishing.together(part, list(arms), settings)
             assert Counter(arm for run in runs for arm in run) == Counter(arms)
             if epochs:
-                same = [{(a.hidden, a.activation, a.optimizer, a.lr, a.momentum) for a in run} for run in runs]
-                assert all(len(one) == 1 for one in same)
+                assert all(len({replace(arm, init="") for arm in run}) == 1 for run in runs)
                 assert all(len(run) * seeds <= 16 or len(run) == 1 for run in runs)
 
 
@@ -71,8 +97,7 @@ def test_the_arms_of_2b_are_those_of_the_sheet_in_their_order():
         *[("adam", 1e-3), ("sgd", 1.0), ("sgd", 0.1), ("sgd", 0.01), ("sgd", 0.001), ("sgd", 0.0001)],
         *[("adam", 0.1), ("adam", 0.01), ("adam", 0.0001), ("adam", 0.00001)],
     ]
-    k = np.random.default_rng(0).uniform(1, 5, 5)
-    assert list(ex2b_adam.RANDOM_K) == k.tolist() and [arm.lr for arm in arms[10:]] == [10**-x for x in k.tolist()]
+    assert [arm.lr for arm in arms[10:]] == [10**-k for k in np.random.default_rng(0).uniform(1, 5, 5).tolist()]
     searches = [("default", "grid"), *[("sgd",)] * 5, *[("grid",)] * 4, *[("random",)] * 5]
     assert [arm.searches for arm in arms] == searches
     assert {(arm.optimizer, arm.momentum) for arm in arms} == {("adam", None), ("sgd", 0.9)}
@@ -80,22 +105,27 @@ def test_the_arms_of_2b_are_those_of_the_sheet_in_their_order():
     assert (settings.epochs, settings.seeds, settings.bfloat16, ex2b_adam.BATCH_SIZE) == (50, 1, False, 128)
 
 
-def test_further_seeds_of_2b_are_for_what_is_compared_and_come_last():
+def test_further_searches_of_2b_have_draws_of_their_own_and_further_seeds_are_for_what_is_compared():
     ((epochs, one),) = ex2b_adam.plan(ex2b_adam.Settings()).values()
-    ((_, three),) = ex2b_adam.plan(ex2b_adam.Settings(seeds=3)).values()
-    compared = [arm for arm in ex2b_adam.ARMS if arm.repeated]
-    assert epochs == 50 and one == ex2b_adam.ARMS == three[:15]
-    assert [(arm.optimizer, arm.lr, arm.seed) for arm in three[15:]] == [
-        (arm.optimizer, arm.lr, seed) for seed in (1, 2) for arm in compared
+    ((_, all_of_them),) = ex2b_adam.plan(ex2b_adam.Settings(seeds=3, draws=3)).values()
+    assert epochs == 50 and one == ex2b_adam.ARMS == all_of_them[:15]
+    drawn, seeds = all_of_them[15:25], all_of_them[25:]
+    assert [(arm.optimizer, arm.lr, arm.seed, arm.searches) for arm in drawn] == [
+        ("adam", 10**-k, s, (f"random {s}",))
+        for s in (1, 2)
+        for k in np.random.default_rng(s).uniform(1, 5, 5).tolist()
     ]
-    assert {search for arm in compared for search in arm.searches} == {"default", "grid", "sgd", "random"}
+    compared = [("adam", 1e-3), ("sgd", 0.1), ("sgd", 0.01), ("adam", 1e-2), ("adam", one[11].lr)]
+    assert [(arm.optimizer, arm.lr, arm.seed) for arm in seeds] == [(*arm, seed) for seed in (1, 2) for arm in compared]
+    assert {search for arm in seeds for search in arm.searches} == {"default", "grid", "sgd", "random"}
 
 
-@pytest.mark.parametrize("script", [ex2a_vanishing, ex2b_adam])
-def test_no_two_arms_have_one_name_or_identity(script):
-    arms = [arm for _, arms in script.plan(script.Settings(seeds=2)).values() for arm in arms]
-    for what in (lambda arm: arm.name, lambda arm: str(book.identity(arm))):
-        assert max(Counter(map(what, arms)).values()) == 1
+@pytest.mark.parametrize("script, drawn", [(ex2a_vanishing, {}), (ex2b_adam, {}), (ex2b_adam, {"draws": 5})])
+def test_no_two_arms_have_one_identity_or_name(script, drawn):
+    """Rates that are drawn may look the same in a name, which is for people."""
+    for _, arms in script.plan(script.Settings(seeds=2, **drawn)).values():
+        assert len({str(book.identity(arm)) for arm in arms}) == len(arms)
+        assert drawn or len({arm.name for arm in arms}) == len(arms)
 
 
 # ---- what cannot be trained ----
@@ -129,3 +159,44 @@ def test_bfloat16_that_is_only_emulated_is_refused(monkeypatch, good):
             assert good or not bfloat16
         except ValueError as error:
             assert bfloat16 and not good and "cpu only emulates bfloat16" in str(error) and "float32" in str(error)
+
+
+# ---- how 2b computes ----
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """watched(watch, **settings): train an arm of 2b for an epoch, return its entry in the record.
+
+    watch(number, logits) sees those of each batch, may return others, and knows it by its number: 0 to 10 are for
+    training, 11 and 12 the test images, 13 and 14 the sample of the training images, 15 to 20 all of these.
+    """
+    build, (_, parts) = models.cnn, ex2b_adam.load(None, stand_in=True, quick=True)
+
+    def train_watched(watch, **settings):
+        def cnn(*arguments):
+            model, number = build(*arguments), count()
+            model[-1].register_forward_hook(lambda layer, inputs, logits: watch(next(number), logits))
+            return model
+
+        monkeypatch.setattr(models, "cnn", cnn)
+        run = SimpleNamespace(cases=ex2b_adam.ARMS[:1], epochs=1, device=torch.device("cpu"), rows=[])
+        run.restore, run.append = lambda *_: None, lambda row, *_: run.rows.append(row)
+        return ex2b_adam.train(run, ex2b_adam.Settings(width=2, **settings), parts)[0]
+
+    return train_watched
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_2b_computes_all_of_a_run_as_told(watched, precision):
+    seen = []
+    entry = watched(lambda number, logits: seen.append(logits.dtype), bfloat16=precision == "bfloat16")
+    assert seen == [getattr(torch, precision)] * 21 and entry["precision"] == precision
+
+
+@pytest.mark.parametrize("batch, value", [(11, math.inf), (12, math.nan)])
+def test_one_logit_of_any_batch_of_test_images_that_is_not_finite_is_seen(watched, batch, value):
+    spoilt = torch.zeros(250, 10)
+    spoilt[7, 3] = value
+    entry = watched(lambda number, logits: logits + spoilt if number == batch else logits)
+    assert entry["status"] == "non-finite"

@@ -41,65 +41,11 @@ def test_losses_are_means_over_the_batch_of_each_member():
     assert train.member_losses(logits[0].T, labels).tolist() == pytest.approx(expected[:1], rel=1e-5)
 
 
-def adam_by_hand(w, gradients, lr):
-    """Kingma & Ba (2015), algorithm 1, with PyTorch's constants."""
-    m = v = np.zeros_like(w)
-    for t, gradient in enumerate(gradients, 1):
-        m = 0.9 * m + 0.1 * gradient
-        v = 0.999 * v + 0.001 * gradient**2
-        w = w - lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-    return w
-
-
-def sgd_by_hand(w, gradients, lr, momentum=0.0):
-    """Heavy ball as PyTorch writes it: v = momentum v + g, w = w - lr v."""
-    v = np.zeros_like(w)
-    for gradient in gradients:
-        v = momentum * v + gradient
-        w = w - lr * v
-    return w
-
-
-@pytest.mark.parametrize("lr", [1e-5, 1e-3, 1.0, 1e4])
-@pytest.mark.parametrize(
-    "name, momentum, by_hand",
-    [("adam", [None], adam_by_hand), ("sgd", [], sgd_by_hand), ("sgd", [0.9], partial(sgd_by_hand, momentum=0.9))],
-)
-def test_optimizers_equal_hand_written_ones_over_ten_steps(name, momentum, by_hand, lr):
-    random = np.random.default_rng(1)
-    start, gradients = random.normal(size=7), random.normal(size=(10, 7)) * 10.0 ** random.integers(-6, 3, (10, 7))
-    w = nn.Parameter(torch.tensor(start))
-    optimizer = train.optimizer(name, [w], lr, *momentum)
-    for gradient in gradients:
-        w.grad = torch.tensor(gradient)
-        optimizer.step()
-    np.testing.assert_allclose(w.detach().numpy(), by_hand(start, gradients, lr), rtol=1e-12, atol=1e-12 * lr)
-
-
 def test_what_is_no_optimizer_is_said_with_the_choices():
     with pytest.raises(ValueError, match="'adagrad'.* 'sgd' and 'adam'"):
         train.optimizer("adagrad", [nn.Parameter(torch.zeros(1))], 0.1)
     with pytest.raises(ValueError, match="momentum .got 0.9"):
         train.optimizer("adam", [nn.Parameter(torch.zeros(1))], 0.1, 0.9)
-
-
-def test_a_row_holds_the_mean_loss_and_the_norms_of_the_last_batch(setting):
-    """Repeat both epochs by hand; the last batch is short (4 of 8), so a mean of batch means is another number."""
-    images, _, make = setting
-    rows, _ = fit(images, make, 2)
-    model, optimizer = make()
-    for epoch, row in enumerate(rows, 1):
-        total = 0.0
-        for x, labels in Batches(images, 8, 0, epoch):
-            optimizer.zero_grad()
-            losses = train.member_losses(model(x), labels)
-            losses.sum().backward()
-            norms = [layer.weight.grad.flatten(1).norm(dim=1).tolist() for layer in models.linears(model)]
-            optimizer.step()
-            total = total + losses.detach() * len(labels)
-        assert row["train_loss"] == pytest.approx((total / 60).tolist(), rel=1e-6)
-        for got, expected in zip(row["norms"]["weights"], norms, strict=True):
-            assert got == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_ordinary_network_and_a_data_loader_go_as_in_a_loop_written_by_hand():
@@ -215,21 +161,6 @@ def test_fit_overfits_64_images():
     optimizer = train.optimizer("adam", model.parameters(), 3e-3)
     rows = train.fit(model, optimizer, 40, partial(Batches, split, 32, 0), measure)
     assert rows[0]["correct"][0] < 40 and rows[-1]["correct"][0] == 64 and rows[-1]["train_loss"][0] < 0.1
-
-
-def test_bfloat16_is_computed_in_and_gives_nearly_the_same_losses():
-    split, _ = data.stand_in((32, 32, 3), 256, 10)
-    losses = []
-    for bfloat16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
-        model, seen = models.cnn(4, seed=0), []
-        model[0].register_forward_hook(lambda layer, inputs, z, seen=seen: seen.append(z.dtype))
-        batches = partial(Batches, split, 32, 0, augment=True)
-        measure = partial(train.evaluate, model, Batches(split, 128), bfloat16)
-        optimizer = train.optimizer("adam", model.parameters(), 1e-3)
-        rows = train.fit(model, optimizer, 2, batches, measure, bfloat16=bfloat16)
-        assert seen == [dtype] * 2 * (8 + 2)  # in training and in evaluation
-        losses.append([row["train_loss"][0] for row in rows])
-    assert np.allclose(*losses, rtol=0.02)  # bfloat16 has 8 bits: a relative step of 0.004
 
 
 def test_a_device_is_good_at_bfloat16_where_it_has_instructions_for_it(monkeypatch):
