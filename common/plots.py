@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+from contextlib import contextmanager
 from itertools import cycle
 
 import matplotlib
@@ -35,13 +36,22 @@ def look(number):
     return {"color": COLOURS[place], "linestyle": LINES[(place + turn) % len(LINES)]}
 
 
+@contextmanager
+def style():
+    """To the end of the block draw in STYLE and otherwise by matplotlib's defaults, whatever a matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
 class Picture(Figure):
     """A figure that can be saved, so that who saves it need not know matplotlib."""
 
     def save(self, file):
         """Write it as PNG into an open binary file: the same bytes for the same versions, few of them."""
         drawn = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
+        with style():
             self.savefig(drawn, format="png")
         # A palette takes a third of the bytes and no visible colour.
         Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
@@ -49,7 +59,7 @@ class Picture(Figure):
 
 def figure(title, panels=1, height=3.4, note=None, sharey=True):
     """Return a Picture and its list of axes, side by side; `title` states the finding, `note` what is shown."""
-    with matplotlib.rc_context(STYLE):
+    with style():
         made = Picture(figsize=(5.6 if panels == 1 else max(7.4, 2.4 * panels), height), layout="constrained")
         axes = made.subplots(1, panels, sharey=sharey, squeeze=False)[0]
         lines = textwrap.fill(title, 62 if panels == 1 else 84)
