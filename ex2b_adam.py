@@ -23,11 +23,11 @@ Written: figures/ex2b.json and figures/ex2b_*.png.
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import numpy as np
-
-from common import batches, data, models, train as training
+from common import batches, data, models, train as training  # first, since it says what is not installed
 from common.experiment import Experiment, Options
 from figures import ex2b, searches
+
+import numpy as np
 
 BATCH_SIZE, MOMENTUM = 128, 0.9
 

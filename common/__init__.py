@@ -11,14 +11,18 @@
 A module of the subject is loaded when something of it is first used, so that --help need not wait for PyTorch.
 """
 
+import os
 from importlib.util import find_spec
 
-NEEDED = "torch", "torchvision", "numpy", "matplotlib", "tyro", "tqdm", "filelock", "distributed", "lazy_loader"
+NEEDED = "cryptography distributed filelock lazy_loader matplotlib numpy torch torchvision tqdm tyro".split()
 SUBJECT = "batches", "data", "models", "plots", "probes", "theory", "train"
 
 _missing = [package for package in NEEDED if find_spec(package) is None]
 if _missing:
     raise SystemExit(f"{', '.join(_missing)} not installed. Install requirements.txt: pip install -r requirements.txt")
+_backend = os.environ.get("MPLBACKEND", "").partition("module://")[2]
+if _backend and find_spec(_backend.partition(".")[0]) is None:
+    del os.environ["MPLBACKEND"]  # a notebook's, which starts this; with it matplotlib cannot even be imported
 
 import lazy_loader  # noqa: E402
 

@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from contextlib import contextmanager
 
 import matplotlib
 import numpy as np
@@ -50,13 +51,22 @@ def depth_colour(depth):
     return matplotlib.colormaps["cividis_r"](1 - 0.75**depth)
 
 
+@contextmanager
+def style():
+    """To the end of the block draw in STYLE and otherwise by matplotlib's defaults, whatever a matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
 class Picture(Figure):
     """A figure that can be saved, so that who saves it need not know matplotlib."""
 
     def save(self, file):
         """Write it as PNG into an open binary file: the same bytes for the same versions, few of them."""
         canvas = FigureCanvasAgg(self)
-        with matplotlib.rc_context(STYLE):
+        with style():
             canvas.draw()
         image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
         # A palette takes a third of the bytes and no visible colour; its white is one.
@@ -71,7 +81,7 @@ def figure(title, panels=1, height=3.4, note=None, sharey=True):
     panels: how many, side by side, or (rows, columns). sharey: as matplotlib's; "row" too.
     """
     rows, columns = panels if isinstance(panels, tuple) else (1, panels)
-    with matplotlib.rc_context(STYLE):
+    with style():
         made = Picture(figsize=(7.5, height), layout="constrained")
         axes = made.subplots(rows, columns, sharey=sharey, squeeze=False)
         made.suptitle(textwrap.fill(title, 84), x=0.01, ha="left", fontsize=10.5, fontweight="bold")

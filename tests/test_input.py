@@ -57,7 +57,7 @@ def test_what_is_typed_is_read(monkeypatch):
     found = options.read(ex2b_adam.Settings, "")
     assert (found.epochs, found.seeds, found.width, found.quick) == (2, 1, 4, True)  # small, as --quick says
     assert found.out == ROOT.cwd() / "ä" and found.device == "cuda:1" and found.scheduler == "tls://h:1"
-    assert found.determining() == {"epochs": 2, "seeds": 1, "width": 4, "bfloat16": False}
+    assert found.determining() == {"epochs": 2, "seeds": 1, "draws": 1, "width": 4, "bfloat16": False}
 
 
 # ---- code 1: what is prepared in a folder that has a finished experiment; `file` is a file of the user's ----
@@ -163,7 +163,9 @@ def test_what_is_refused_is_one_line_and_leaves_all_as_it_was(third, call, monke
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]])
 def test_a_stand_in_never_replaces_the_record_of_real_data(call, tmp_path, exercise, name, data, fresh):
     folder = Folder(tmp_path, name)
-    records.write(folder.file(), {"schema": records.SCHEMA, "data": data, "settings": {}, "seconds": 0})
+    records.write(
+        folder.file(), {"schema": records.SCHEMA, "data": data, "settings": {"epochs": 1, "seeds": 1}, "planned": 0}
+    )
     before = folder.contents()
     end = call(folder, "--quick", *fresh, script=exercise)
     assert end.code == 1 and f"{folder.file()} is a record of real data" in end.stderr and folder.contents() == before
@@ -218,8 +220,8 @@ def test_figures_are_redrawn_in_odd_surroundings(whole, tmp_path, stdout, encodi
     end = oddly(tmp_path, "--plot-only", stdout=stdout, encoding=encoding)
     assert end.code == 0 and end.stderr == ""
     assert picture.read_bytes() == (expected.path / "out/third_loss.png").read_bytes()
-    table = undisturbed.stdout.splitlines()[:-1]  # the last line names the folder
-    assert end.stdout.splitlines()[:-1] == (table if stdout == "file" else [])
+    expected = undisturbed.stdout.replace(str(expected.path), NAME)
+    assert end.stdout.replace(str(tmp_path / NAME), NAME) == (expected if stdout == "file" else "")
 
 
 @pytest.mark.slow

@@ -60,12 +60,14 @@ def table(record):
 
 
 def draw(record):
-    picture, (axes,) = plots.figure(f"{len(record['arms'])} of {record['planned']} runs of a very small network")
-    for arm in record["arms"]:
-        axes.plot(range(1, len(arm["loss"]) + 1), arm["loss"], label=arm["name"])
-    yield "third_loss.png", picture
+    with plots.style():
+        picture, (axes,) = plots.figure(f"{len(record['arms'])} of {record['planned']} runs of a very small network")
+        for arm in record["arms"]:
+            axes.plot(range(1, len(arm["loss"]) + 1), arm["loss"], label=arm["name"])
+        yield "third_loss.png", picture
 
 
+SHAPES = {"arms": lambda arm, settings: {"lr": float, "loss": [(0, 9)] * settings["epochs"]}}
 experiment = Experiment("third", Settings, load, plan, train, figures=sys.modules[__name__], fixed={"batch_size": 10})
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Book:
 
     def __init__(self, experiment, settings, path, what, sizes):
         self.path, self._experiment, self._settings = path, experiment, settings
-        there = records.read(path) if path.exists() and (what == "stand-in" or not settings.fresh) else None
+        wanted = path.exists() and (what == "stand-in" or not settings.fresh)
+        there = records.read(path, experiment.shapes) if wanted else None
         if there and what == "stand-in" and there["data"] != "stand-in":
             raise OSError(f"{path} is a record of real data, which generated data does not replace. Give another --out")
         old = there if there and not settings.fresh else {"settings": {}, "seconds": 0}

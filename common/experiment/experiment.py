@@ -46,7 +46,8 @@ class Experiment:
     train: Callable
     """train(run, settings, parts of the data): a dict for each of run.cases, which state.Run describes"""
     figures: ModuleType
-    """draw(record) yields (file name, picture with a method save(file)); table(record) and line(entry) return text"""
+    """draw(record) yields (file name, picture with a method save(file)), those first that are to be seen first;
+    table(record) and line(entry) return text; SHAPES, if it is there, is what shapes.damage() takes"""
     together: Callable = alone
     """together(part, cases, settings): [cases that train as one run], in the order in which they shall be trained"""
     check: Callable | None = None
@@ -56,18 +57,25 @@ class Experiment:
     folder: str = "figures"
     """where the record goes, beside the scripts"""
 
+    @property
+    def shapes(self):
+        return getattr(self.figures, "SHAPES", {})
+
     def main(self, description):
         """Read the command line, train what is missing, draw, print; the exit code says what happened."""
         self._importable()._main(description)
 
     def _importable(self):
         """Return this experiment as workers know it: of the script imported under its own name."""
+        if self.plan.__module__ != "__main__":
+            return self
         script = Path(self.plan.__globals__["__file__"]).resolve()
         if script.is_relative_to(ROOT):
             name = ".".join(script.relative_to(ROOT).with_suffix("").parts)
         else:
             name = script.stem
             sys.path.insert(0, str(script.parent))
+        sys.modules.pop(name, None)  # a notebook may have imported it before it was edited
         return _of(name, self.name)
 
     def __reduce__(self):
@@ -86,9 +94,9 @@ class Experiment:
             print(results, flush=True)
         except BrokenPipeError:  # of stdout, whose reader has gone: nothing is left for the interpreter to flush
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as end:
             same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
-            print(f"{script}: interrupted; {same} goes on from here", file=sys.stderr)
+            print(f"{script}: interrupted{f'; {same} goes on from here' if any(end.args) else ''}", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
             print(f"{script}: error: {error}", file=sys.stderr)
@@ -99,12 +107,17 @@ class Experiment:
         path = self._path(settings, "stand-in" if settings.stand_in else "")
         if not settings.plot_only:
             path = self._train_missing(settings)
-        record, drawn = records.read(path), 0
-        for drawn, (name, picture) in enumerate(self.figures.draw(record), 1):
+        record, drawn = records.read(path, self.shapes), []
+        for name, picture in self.figures.draw(record):
             with records.atomic(path.with_name(name)) as file:
                 picture.save(file)
-        figures = f", with {self.name}_*.png beside it: {drawn}" if drawn else ""
-        return f"{self.figures.table(record)}\nWritten: {path}{figures}"
+            drawn.append(name)
+        lines = [self.figures.table(record), f"To look at in this order, in {path.parent}:", *drawn, path.name]
+        if record["data"] == "stand-in":
+            flags = [f"--{name}" for name in ("quick", "stand-in") if getattr(settings, name.replace("-", "_"))]
+            how = f"without {' and '.join(flags)}" if flags else "once they can be had"
+            lines.append(f"These data were generated. The same command {how} uses the real ones.")
+        return "\n".join(lines)
 
     def _path(self, settings, what):
         """Where the record of data called `what` lies: in the folder given, else in one for real or generated data."""
@@ -117,7 +130,8 @@ class Experiment:
         with ExitStack() as held:
             held.enter_context(records.lock(states, self.name, "--runs"))
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
-            print(f"{self.name}: up to {planned} entries to train. Starting workers ...", file=sys.stderr, flush=True)
+            said = f"{self.name}: trains what its record lacks of {planned} entries. Workers are starting ..."
+            print(said, file=sys.stderr, flush=True)
             workers = held.enter_context(self._workers(settings, states))
             what, sizes, places = workers.submit("common.experiment.worker:look", self, settings).result()
             path = self._path(settings, what)
@@ -143,17 +157,20 @@ class Experiment:
         calls = [(self, settings, book.shared, *run) for run in todo]
         left = {}  # epochs of the runs that have begun
         with progress.Progress(sum(epochs * len(cases) for _, cases, epochs in todo), len(todo)) as shown:
-            for number, event in workers.sweep("common.experiment.worker:carry_out", calls):
-                part, cases, epochs = todo[number]
-                begun, before = number in left, left.get(number, epochs)
-                if isinstance(event, int):  # epochs done, which are fewer than before where a worker died
-                    left[number] = min(before, epochs - event)
-                    shown.step(len(cases) * (before - left[number]), new=begun)
-                    continue
-                book.add(part, cases, event.result())
-                for line in filter(None, map(self.figures.line, event.result())):
-                    shown.say(line)
-                shown.step(len(cases) * before, finished=True)
+            try:
+                for number, event in workers.sweep("common.experiment.worker:carry_out", calls):
+                    part, cases, epochs = todo[number]
+                    begun, before = number in left, left.get(number, epochs)
+                    if isinstance(event, int):  # epochs done, which are fewer than before where a worker died
+                        left[number] = min(before, epochs - event)
+                        shown.step(len(cases) * (before - left[number]), new=begun)
+                        continue
+                    book.add(part, cases, event.result())
+                    for line in filter(None, map(self.figures.line, event.result())):
+                        shown.say(line)
+                    shown.step(len(cases) * before, finished=True)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(shown.done) from None
 
 
 def _again(lost):

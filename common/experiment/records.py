@@ -11,6 +11,8 @@ from pathlib import Path
 
 import filelock
 
+from .shapes import damage
+
 SCHEMA = 2  # of states and records
 
 
@@ -88,8 +90,11 @@ def plain(value, key=None):
     return value
 
 
-def read(path):
-    """Read a record, with nan for each null in a list; raises OSError where there is none, or it is damaged."""
+def read(path, shapes=None):
+    """Read a record, with nan for each null in a list.
+
+    shapes: what it must look like, see shapes.damage(). Raises OSError where there is none, or it is damaged.
+    """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -100,7 +105,11 @@ def read(path):
         raise OSError(f"{path} is not a record (damaged?). Remove it and run again")
     if record.get("schema") != SCHEMA:
         raise OSError(f"{path} has schema {record.get('schema')}, this version reads {SCHEMA}. Remove it and run again")
-    return _with_nan(record)
+    record = _with_nan(record)
+    wrong = None if shapes is None else damage(record, shapes)
+    if wrong:
+        raise OSError(f"{path} is damaged: {wrong}. Restore it, or remove it and run again")
+    return record
 
 
 def _with_nan(value):
