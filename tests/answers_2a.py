@@ -1,0 +1,346 @@
+"""What figures/README.md says of exercise 2a: every number, and every comparison with what makes it true."""
+
+import itertools
+import math
+import re
+
+import numpy as np
+import torch
+from answers import DEEP, RECORD, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, accuracy, arm, depth, ends, in_percent
+from answers import late_ratio, mean_and_spread, norms, p, percent, reliably, signal
+
+import ex2a_vanishing
+from common import batches, data, models
+from common.theory import CRUDE, variances
+from figures.arms import NAMES, widths
+
+DEFAULT, XAVIER, RELU = arm(), arm(init="xavier_normal"), RELUS[-1]
+HE = arm("relu", "kaiming_a0")
+TUNED = [arm(init=init) for init in ex2a_vanishing.TUNED]
+GAINED = [arm(init=init) for init in ("gain4", "gain4_from_layer2", "gain4_from_layer2_centred")]
+INITS = [  # as the page calls them, with the variance of a weight
+    ("default", "1/(3n)"),
+    ("`a=1`", "1/n"),
+    ('`a=1, mode="fan_out"`', "1/m"),
+    ("`a=0` (He)", "2/n"),
+    ('`a=0, mode="fan_out"`', "2/m"),
+    ('`nonlinearity="tanh"`', "25/(9n)"),
+    ('`nonlinearity="tanh", mode="fan_out"`', "25/(9m)"),
+    ("Xavier, gain 4", "32/(n+m)"),
+    ("Xavier, gain 4 from layer 2", "32/(n+m)"),
+    ("Xavier, gain 4 from layer 2, centred biases", "32/(n+m)"),
+    ("orthogonal, gain 6 from layer 2, centred biases", "36/max(n, m)"),
+]
+ORDER = "kaiming_a1", "kaiming_a1_fan_out", "kaiming_a0", "kaiming_a0_fan_out", "kaiming_tanh", "kaiming_tanh_fan_out"
+EVERY = [DEFAULT, *(arm(init=init) for init in ORDER), *GAINED, RESCUE]
+SGD_01, SGD_1 = arm(lr=0.05), arm(lr=0.5)
+ADAM, MOMENTUM, NORMED = arm(optimizer="adam", lr=1e-3), arm(momentum=0.9), arm(batch_norm=True)
+XAVIER_01 = arm(init="xavier_normal", lr=0.05)
+(PLATEAU,) = RECORD["plateau"]
+
+
+def check(page, real_data):
+    first_lines(page)
+    four_networks(page)
+    with_sigmoid(page, real_data)
+    with_relu(page)
+    with_xavier(page)
+    default_and_rescue(page)
+    dead_or_slow(page)
+    beyond(page)
+
+
+def first_lines(page):
+    page.says("of Sigmoid the test accuracy is {}, {}, {} and {} |", *map(accuracy, SIGMOIDS))
+    before = norms(DEFAULT)[:, 0]
+    vanish = "Gradients vanish: with four hidden layers layer {} gets {} times the gradient norm of the output layer |"
+    page.says(vanish, 1, before[0] / before[-1], true=before[0] < before[-1] / 100)
+    page.claims({"With ReLU the four networks end near 86 %": all(round(percent(accuracy(r))) == 86 for r in RELUS)})
+    page.given("86 %")
+    helps = reliably(ends(XAVIER), ends(DEFAULT)) and accuracy(XAVIER) < accuracy(RELU) / 2
+    page.says("Xavier helps, {} instead of {}, but not enough |", accuracy(XAVIER), accuracy(DEFAULT), true=helps)
+    best = max(map(accuracy, TUNED))
+    assert RESCUE["init"].startswith("orthogonal6")
+    words = "default method brings {}, orthogonal weights of gain {} with centred biases {} |"
+    page.says(words, best, 6, accuracy(RESCUE))
+    lowest = p(range(5), range(10, 15)), p(range(3), range(10, 13))
+    page.says("cannot go below {} with five seeds and {} with three", *lowest, true=True)
+    page.claims({"share the order of the batches": RECORD["settings"]["order_seed"] == ex2a_vanishing.ORDER_SEED})
+
+
+def four_networks(page):
+    settings = RECORD["settings"]
+    page.says("After {} epochs of SGD at {} they", settings["epochs"], settings["lr"])
+    page.says("they classify {}, {}, {} and {} of the test images", *map(accuracy, SIGMOIDS))
+    rows = [[f"Sigmoid {widths(e)}", in_percent(ends(e)), norms(e)[0, 0], norms(e)[0, -1]] for e in SIGMOIDS]
+    page.table("network", rows)
+    page.says("batches of {}, standardised pixels", settings["batch_size"])
+    page.claims({"no momentum": {entry["momentum"] for entry in SIGMOIDS} == {0}})
+    page.claims({"averaged over the last batch of an epoch": True, "The other arms of the record": True})  # definitions
+
+    def trained(entry):
+        text = entry["init"]
+        text += ", Adam 0.001" if entry["optimizer"] == "adam" else f", SGD {entry['lr']:g}" * (entry["lr"] != 0.005)
+        text += f", momentum {entry['momentum']:g}" * bool(entry["momentum"])
+        return text + ", batch normalisation" * entry["batch_norm"]
+
+    others = [entry for entry in RECORD["arms"] if entry not in SIGMOIDS]
+    page.table(
+        "arm",
+        [
+            [f"{NAMES[e['activation']]} {widths(e)}", trained(e), in_percent(ends(e)), norms(e)[0, 0], norms(e)[0, -1]]
+            for e in others
+        ],
+    )
+
+
+def with_sigmoid(page, real_data):
+    falls = all(reliably(ends(shallow), ends(deep)) for shallow, deep in itertools.pairwise(SIGMOIDS))
+    learnt = set(ends(DEFAULT)) != {0.1} or set(DEFAULT["status"]) != {"collapsed"}
+    page.claims({"Each hidden layer costs accuracy, and with four nothing is learnt": falls and not learnt})
+    one, two, three, four = map(norms, SIGMOIDS)
+    page.says("layer 1 starts with {} times the gradient norm", four[0, 0] / four[-1, 0], true=True)
+    found = late_ratio(DEFAULT)
+    words = "over the last ten epochs it has {} times ({} to {} over the seeds)"
+    page.says(words, math.exp(np.log(found).mean()), found.min(), found.max(), true=len(four[0]) == 21)
+    page.says("Sigmoid falls with depth from {} to {}, ReLU", accuracy(SIGMOIDS[0]), accuracy(DEFAULT), true=falls)
+    page.says("ReLU ends near {}]", np.mean([accuracy(r) for r in RELUS]))
+    page.claims({"Gradient norm of each layer over epochs": True})
+    factor = np.maximum(one[0] / one[1], one[1] / one[0]).max()
+    page.claims({"In (50,) the two norms stay within a factor of four of each other": 3 < factor < 4})
+    overtaken = two[0, 0] < two[-1, 0] and two[0, -1] > two[-1, -1]
+    page.says(
+        "layer 1 starts at {} times the output layer's norm and overtakes it", two[0, 0] / two[-1, 0], true=overtaken
+    )
+    low = three[-1, 0] / three[:2, 0]
+    risen = (three[:2, 11:].min(1) > 1.4 * three[:2, :8].max(1)).all()
+    start = "layers 1 and 2 start thirtyfold below the output layer and rise in the second half of training"
+    page.claims({start: (30 < low).all() and (low < 35).all() and risen})
+    one_class = {*DEFAULT["status"]} == {"collapsed"} and {*ends(DEFAULT)} == {0.1}
+    page.claims({"both stay more than a hundredfold below it": (four[-1] > 100 * four[:2]).all()})
+    page.says("the network answers one class for all {} images", RECORD["settings"]["test_images"], true=one_class)
+    page.claims({"under each seed": len(DEFAULT["status"]) == 5})
+    deep = [norms(entry)[:, 0] for entry in SIGMOIDS[2:]]
+    signals = [np.mean(entry["initial"]["signal"], 1) for entry in SIGMOIDS[2:]]
+    above, shrinks = all(n[0] > n[1] for n in deep), all((np.diff(s) > 0).all() for s in signals)
+    reason = "Layer 1 has a larger norm than layer 2 although the signal shrinks on its way down"
+    page.claims({reason: above and shrinks})
+    if real_data:
+        page.says("have {} times the norm of its first hidden", pixels_over_activations(real_data), true=True)
+    else:  # what the page says was last compared where the data was
+        page.given("7.6")
+        page.claims({"times the norm of its first hidden": True})
+
+
+def pixels_over_activations(folder):
+    """The mean norm of a training image's standardised pixels over that of its first hidden activations, untrained."""
+    images = data.fashion_mnist(folder, False, False)[1]["train_images"][:10000]
+    model = models.mlp(DEEP, "sigmoid", [("default", seed) for seed in range(5)])
+    pixels = hidden = 0
+    with torch.no_grad():
+        for batch, _ in batches.Batches(images, 1000):
+            pixels += batch.flatten(1).norm(dim=1).sum().item() / len(images)
+            hidden += model[:3](batch).norm(dim=1).mean(0).sum().item() / len(images)
+    return pixels / hidden
+
+
+def with_relu(page):
+    level = [p(ends(one), ends(other)) for one, other in itertools.combinations(RELUS, 2)]
+    page.says(
+        "no longer costs accuracy: the four ReLU networks end at {}, {}, {} and {}", *map(accuracy, RELUS), true=True
+    )
+    words = "no two of these means differ reliably (p from {} to {})"
+    page.says(words, min(level), max(level), true=min(level) > 0.05)
+    after_one = [accuracy(relu, 0) for relu in RELUS]
+    slower = after_one == sorted(after_one, reverse=True)
+    words = "Depth slows the start: after one epoch the shallowest network is at {}, the deepest at {}"
+    page.says(words, after_one[0], after_one[-1], true=slower)
+    first = [norms(relu)[0] for relu in RELUS]
+    words = "In the deepest, layer 1's norm starts at {}, {} times that of the Sigmoid"
+    page.says(words, first[-1][0], first[-1][0] / norms(DEFAULT)[0, 0], true=True)
+    page.says("After one epoch it is {}, after three {}, as in the three", first[-1][1], first[-1][3])
+    words = "three shallower networks ({} to {})"
+    others = [one[3] for one in first[:3]]
+    page.says(words, min(others), max(others), true=min(others) < first[-1][3] < 1.1 * max(others))
+    largest = all(norms(relu)[:, -1].argmax() == 0 for relu in RELUS)
+    page.claims({"at the end layer 1 has the largest norm in each network": largest})
+    page.claims({"that of the Sigmoid at most 1/4": CRUDE == 0.25})
+
+
+def with_xavier(page):
+    better = reliably(ends(XAVIER), ends(DEFAULT)) and accuracy(XAVIER) < accuracy(RELU) / 2
+    words = "gives {} ± {} instead of {} (p = {}): better, but far below the {} of ReLU"
+    numbers = *mean_and_spread(ends(XAVIER)), accuracy(DEFAULT), p(ends(XAVIER), ends(DEFAULT)), accuracy(RELU)
+    page.says(words, *numbers, true=better)
+    page.says("Layer 1 starts with {} times the default's norm", norms(XAVIER)[0, 0] / norms(DEFAULT)[0, 0], true=True)
+    page.claims({"the deepest network as the sheet is printed": SHAPES[2] == [50, 30, 30]})
+    three = arm(init="xavier_normal", hidden=SHAPES[2])
+    numbers = *mean_and_spread(ends(three)), *mean_and_spread(ends(SIGMOIDS[2])), p(ends(three), ends(SIGMOIDS[2]))
+    page.says("gives {} ± {} instead of {} ± {} (p = {})", *numbers)
+    per_layer = signal(XAVIER)[0] ** (-1 / 4)
+    page.claims({"It is not enough because": accuracy(XAVIER) < accuracy(RELU) / 2})
+    why = "each Sigmoid shrinks the signal about fourfold on top"
+    page.claims({why: 3.7 < per_layer < 4.5})
+
+
+def default_and_rescue(page):
+    best = max(TUNED, key=accuracy)
+    helps = all(reliably(ends(tuned), ends(DEFAULT)) for tuned in TUNED)
+    words = "Changing its `a`, `mode` and `nonlinearity` helps, from {} up to {}."
+    page.says(words, accuracy(DEFAULT), accuracy(best), true=helps)
+    beyond = reliably(ends(RESCUE), ends(best))
+    page.says("needs lies beyond them, and reaches {}.", accuracy(RESCUE), true=beyond)
+    page.table(
+        "initialisation of Sigmoid (50, 30, 30, 30), fan-in n, fan-out m",
+        [[*words, in_percent(ends(entry))] for words, entry in zip(INITS, EVERY, strict=True)],
+    )
+    for (_, variance), entry in zip(INITS, EVERY):  # of layer 2
+        value = eval(re.sub(r"(\d)([nm])", r"\1*\2", variance), {"n": 50, "m": 30})
+        assert math.isclose(value, variances(entry["init"], 2, 50, 30)[0])
+    page.says(
+        "under every initialisation: {} by default, {} with the rescue", accuracy(DEFAULT), accuracy(RESCUE), true=True
+    )
+    page.claims({"The last four rows undo the slope": all("gain4" in e["init"] for e in EVERY[-4:-1])})
+    searched = max(RESCUED["search"], key=lambda entry: np.mean(entry["held_out_accuracy"]))
+    page.claims(
+        {
+            "The last row was chosen among eight on held-out images": len(RESCUED["search"]) == 8
+            and searched["init"] == RESCUE["init"]
+        }
+    )
+    numbers = *mean_and_spread(ends(RELU)), *mean_and_spread(ends(HE))
+    page.says("It is compared with ReLU, {} ± {}, and with ReLU under He's initialisation, {} ± {}", *numbers)
+    both = [p(ends(RESCUE), ends(other)) for other in (RELU, HE)]
+    above = reliably(ends(RESCUE), ends(RELU)) and reliably(ends(RESCUE), ends(HE)) and both[0] == both[1]
+    page.says("it is above both (p = {} each)", both[0], true=above)
+
+
+def dead_or_slow(page):
+    words = "SGD at {} leaves at {} for {} epochs, reaches {} ± {} with Adam at {} and {} ± {} with SGD at {}."
+    settings = RECORD["settings"]
+    numbers = settings["lr"], accuracy(DEFAULT), settings["epochs"], *mean_and_spread(ends(ADAM)), ADAM["lr"]
+    page.says(words, *numbers, *mean_and_spread(ends(SGD_1)), SGD_1["lr"])
+    same = {key: value for key, value in DEFAULT.items() if key in ("hidden", "activation", "init")}
+    page.claims({"is the deep network dead, or the step too small?".capitalize(): reliably(ends(SGD_1), ends(DEFAULT))})
+    page.claims({"Too small: the same default network": same.items() <= ADAM.items() and same.items() <= SGD_1.items()})
+    epochs = len(PLATEAU["test_accuracy"])
+    page.says("and its plateau over {} epochs]", epochs)
+    page.says("as much as the output layer: after one epoch Adam is at {}.", accuracy(ADAM, 0), true=True)
+    level = p(ends(ADAM), ends(RELU))
+    page.says(
+        "ReLU with SGD ends at {}, not reliably different from Adam on Sigmoid (p = {})",
+        accuracy(RELU),
+        level,
+        true=level > 0.05,
+    )
+    tenfold = SGD_01["lr"] == XAVIER_01["lr"] == 10 * DEFAULT["lr"]
+    numbers = *mean_and_spread(ends(SGD_01)), *mean_and_spread(ends(XAVIER_01))
+    page.says("A tenfold step brings SGD to {} ± {}, with Xavier to {} ± {};", *numbers, true=tenfold)
+    adds = 1 / (1 - MOMENTUM["momentum"])
+    words = "momentum {}, which adds up to a tenfold step, to {} ± {} (p = {} against the tenfold step)"
+    numbers = MOMENTUM["momentum"], *mean_and_spread(ends(MOMENTUM)), p(ends(MOMENTUM), ends(SGD_01))
+    page.says(words, *numbers, true=math.isclose(adds, 10))
+    page.says("done in practice, gives {} ± {} at {}.", *mean_and_spread(ends(NORMED)), NORMED["lr"])
+    curves = np.array(PLATEAU["test_accuracy"])
+    leaves = 1 + (curves > 0.15).argmax(0)
+    page.claims(
+        {"With patience the sheet's own step is enough": PLATEAU["lr"] == DEFAULT["lr"] and (curves[-1] > 0.6).all()}
+    )
+    words = "over {} epochs the first test accuracy above {} comes in epoch {}, {}, {}, {} and {} of the five seeds"
+    page.says(words, epochs, 0.15, *leaves, true=(curves > 0.15).any(0).all())
+    page.says("and the end is {} ± {}.", *mean_and_spread(curves[-1]))
+
+
+def beyond(page):
+    held_out = {entry["init"]: entry["held_out_accuracy"] for entry in RESCUED["search"]}
+    sizes = RESCUED["settings"]["train_images"], RESCUED["settings"]["held_out"]
+    page.says("Eight schemes were trained on {} training images and compared on the {} held out", *sizes)
+    best = max(held_out, key=lambda init: np.mean(held_out[init])) == RESCUE["init"]
+    page.claims({"the best was then trained on all": best})
+    page.table("candidate", [[init, in_percent(found)] for init, found in held_out.items()])
+    known = [entry for entry in RECORD["arms"] if not entry["batch_norm"]]
+    measured = [np.mean(entry["initial"]["signal"], 1) for entry in known]
+    off = max(abs(found / entry["predicted"]["signal"] - 1).max() for found, entry in zip(measured, known))
+    words = (
+        "{} arms without batch normalisation each layer lies within {} of the prediction, for signals from {} to {}."
+    )
+    numbers = len(known), np.ceil(100 * off) / 100, min(map(np.min, measured)), max(map(np.max, measured))
+    page.says(words, *numbers, true=True)
+    crude = CRUDE**4
+    wrong = crude > 5 * signal(DEFAULT)[0] and crude < signal(GAINED[0])[0] / 5
+    page.claims({"A factor of 1/4 per layer is far too much for the default and far too little for gain 4": wrong})
+    page.claims({"and the measured signal of the output layer, that of every other layer": True})
+    shown = [DEFAULT, TUNED[0], XAVIER, *GAINED, RESCUE]
+    page.table("scheme", [[entry["init"], *signal(entry)] for entry in shown])
+    going_back = {
+        entry["activation"]: [
+            np.mean(entry["initial"][kind][1]) / np.mean(entry["initial"][kind][3]) for kind in ("signal", "weights")
+        ]
+        for entry in (RELU, DEFAULT)
+    }
+    signals, weights = zip(*going_back.values())
+    page.says(
+        "The signal vanishes for ReLU too: with default weights layer 2 gets {} times the signal of layer 4",
+        signals[0],
+        true=signals[0] < 0.2,
+    )
+    words = "is {} times as large, because the inputs of layer 4 are smaller by as much as the signal of layer 2 is"
+    page.says(words, weights[0], true=0.8 < weights[0] < 1.2)
+    page.says(
+        "With Sigmoid nothing makes up for it: {} times the signal, {} times the weight gradient",
+        signals[1],
+        weights[1],
+        true=weights[1] < 0.03,
+    )
+    last, logits = (np.mean(DEFAULT["layer_variance"][layer]) for layer in (3, 4))
+    first = np.mean(DEFAULT["layer_variance"][0])
+    page.claims(
+        {
+            "What fades going back fades going forward as well": last < first / 1e4,
+            "the outputs of the default network's last hidden layer": True,
+        }
+    )
+    page.says(
+        "have the variance {} across the test images, its logits {}; only its output biases answer",
+        last,
+        logits,
+        true=set(ends(DEFAULT)) == {0.1},
+    )
+    page.says("In the rescued network the logits have the variance {}.", np.mean(RESCUE["layer_variance"][4]))
+    activations(page)
+    share = [np.mean(depth(n)["unmoved"]) for n in (7, 9)]
+    page.says(
+        "falls below half the spacing of float32 at the weight: with 7 of them one step of SGD leaves {} of",
+        share[0],
+        true=np.mean(depth(1)["unmoved"]) < 0.05 < share[0],
+    )
+    page.says("with 9 it is {}.", share[1])
+    page.claims({"The gradient itself is still far from 0": np.mean(depth(12)["initial"]["signal"][0]) > 1e-30})
+    page.says("at layer 1 is {} with 12 of them", np.mean(depth(12)["initial"]["signal"][0]))
+    final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
+    page.claims(
+        {"Sigmoid falls, ReLU stays level]": np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True)}
+    )
+
+
+def activations(page):
+    """By default the last hidden layer's outputs lie in [0.3, 0.8], where the Sigmoid's slope is near its largest."""
+    shares = {
+        entry["init"]: [np.array(counts[-1]) / sum(counts[-1]) for counts in entry["counts"]]
+        for entry in RECORD["activations"]
+        if entry["activation"] == "sigmoid"
+    }
+    default, rescue = shares["default"], shares[RESCUE["init"]]
+    middle = [share[12:32].sum() for share in (default[0], default[-1])]
+    page.says(
+        "activations of the last hidden layer sit in one place near 1/2, before training and after {} epochs",
+        20,
+        true=min(middle) > 0.99,
+    )
+    page.claims(
+        {
+            "not saturation but the small slope and the lost variation": min(middle) > 0.99,
+            "The rescue spreads them out": rescue[-1][12:32].sum() < 0.7,
+        }
+    )
+    page.claims({"hidden activations per layer, before training, after 3 and after 20 epochs": True})

@@ -1,0 +1,169 @@
+"""What figures/README.md says of exercise 2b: every number, and every comparison with what makes it true."""
+
+from functools import cache
+
+import numpy as np
+from answers import ADAM, BENCH, CHOICE, HALF, RANDOM, RUNS, SEARCHED, SGD, finals, in_percent, late, losses
+from answers import mean_and_spread, over_seeds, p, percent, seeds_of
+
+import ex2b_adam
+from common import models
+from figures import searches
+
+(ADAM_TRAIN, ADAM_TEST), (SGD_TRAIN, SGD_TEST) = over_seeds(ADAM), over_seeds(SGD)
+GRID = {lr: seeds_of("adam", lr)[0] for lr in (0.1, 0.01, 0.001, 0.0001, 0.00001)}
+DRAWN = [seeds_of("adam", 10**-k)[0] for k in np.random.default_rng(0).uniform(1, 5, 5)]
+
+
+def check(page):
+    assert {run["precision"] for run in RUNS} == {"float32"} and {run["status"] for run in RUNS} == {"ok"}
+    assert all(len(run["test_accuracy"]) == SEARCHED["settings"]["epochs"] == 50 for run in RUNS)
+    first_lines(page)
+    off_the_shelf(page)
+    against_sgd(page)
+    by_grid(page)
+    at_random(page)
+    network(page)
+    other_runs(page)
+    precision(page)
+
+
+def first_lines(page):
+    page.says("{} in the test after {} epochs, the mean of three seeds |", np.mean(ADAM_TEST), 50)
+    undecided = "Not decided: three seeds show no reliable difference |"
+    page.claims({undecided: p(ADAM_TEST, SGD_TEST) > 0.05 and len(ADAM) == len(SGD) == 3})
+    best = max(GRID.values(), key=finals) is ADAM[0]
+    words = "No: the default {} has the best final training accuracy of the five, {} |"
+    page.says(words, 1e-3, finals(ADAM[0])[0], true=best)
+    words = "No: the best of five random rates has {}, the grid's best {} |"
+    below = finals(RANDOM[0])[0] < finals(ADAM[0])[0]
+    page.says(words, finals(RANDOM[0])[0], finals(ADAM[0])[0], true=best and below and best_drawn())
+
+
+def best_drawn():
+    return max(DRAWN, key=finals) is RANDOM[0]
+
+
+def off_the_shelf(page):
+    words = "With its defaults Adam ends at {} ± {} in the test after {} epochs, over three seeds."
+    page.says(words, *mean_and_spread(ADAM_TEST), 50)
+    page.says("test accuracy over {} epochs of CIFAR-10, and the last ten enlarged", 50, true=True)
+    page.claims({"which stands for the classifier of the last sheet": True})  # of the sheet's wording
+    page.says("batches of {}, a constant rate, no weight decay", ex2b_adam.BATCH_SIZE, true=True)
+    page.says("SGD has momentum {}. *Training", ex2b_adam.MOMENTUM)
+    page.claims({"that of the whole training set at the end": True})  # a definition, which test_reference.py proves
+
+
+def against_sgd(page):
+    rivals = {lr: finals(seeds_of("sgd", lr)[0]) for lr in (1.0, 0.1, 0.01, 0.001, 0.0001)}
+    best = max(rivals, key=rivals.get) == 0.1 and max(GRID, key=lambda lr: finals(GRID[lr])) == 1e-3
+    words = "Tuned alike, by the best of five rates, Adam ({}) ends at {} ± {} in the test and SGD ({}) at {} ± {}"
+    page.says(words, 1e-3, *mean_and_spread(ADAM_TEST), 0.1, *mean_and_spread(SGD_TEST), true=best)
+    ahead = percent(np.mean(ADAM_TEST) - np.mean(SGD_TEST))
+    words = "an improvement of {} points that three seeds do not make reliable (p = {})"
+    page.says(words, ahead, p(ADAM_TEST, SGD_TEST), true=p(ADAM_TEST, SGD_TEST) > 0.05)
+    columns = [(ADAM_TRAIN, SGD_TRAIN), (ADAM_TEST, SGD_TEST), (late(ADAM), late(SGD)), (losses(ADAM), losses(SGD))]
+    rows = [[*map(in_percent, same), np.mean(loss)] for *same, loss in zip(*columns)]
+    page.table("three seeds", [["Adam 1e-3", *rows[0]], ["SGD 0.1", *rows[1]], ["p", *(p(*pair) for pair in columns)]])
+    adam, sgd = ([np.mean(values) for values in column] for column in zip(*columns))
+    disagree = adam[0] < sgd[0] and adam[2] < sgd[2] and adam[3] > sgd[3] and adam[1] > sgd[1]
+    page.claims({"In training and over the last ten epochs SGD is ahead, and its loss is lower": disagree})
+    lowest = p(range(3), range(10, 13))
+    page.says("p cannot be below {} with three seeds each", lowest, true=all(p(*pair) >= lowest for pair in columns))
+
+
+def by_grid(page):
+    best = finals(ADAM[0])[0]
+    order = sorted(GRID, key=lambda lr: -finals(GRID[lr])[0])
+    words = "No better rate is among the five: the default {} has the best final training accuracy, {}."
+    page.says(words, 1e-3, best, true=order[0] == 1e-3)
+    rows = [[k, 10**-k, *map(percent, finals(GRID[lr]))] for k, lr in enumerate(sorted(GRID, reverse=True), 1)]
+    page.table("k", rows)
+    page.claims({"every run a mark": True})
+    next_best = order[1] == 0.01 and finals(GRID[0.01])[0] < min(ADAM_TRAIN)
+    words = "Each rate has one seed here; the next best, {}, is lower than the default under each of its three seeds"
+    page.says(words, 0.01, true=next_best)
+    falling = GRID[1e-5]["train_loss"][-1] < min(GRID[1e-5]["train_loss"][:-5])
+    words = "its edges do not matter: {} still learns, {} is too slow for {} epochs"
+    page.says(words, 0.1, 0.00001, 50, true=falling and finals(GRID[0.1])[1] > 0.5 and order[-1] == 1e-5)
+    page.says("test accuracy over {} epochs for every learning rate", 50, true=True)
+
+
+def at_random(page):
+    words = "No: at equal budget the best of five random rates, {}, has {} in training, the grid's best {}."
+    numbers = RANDOM[0]["lr"], finals(RANDOM[0])[0], finals(ADAM[0])[0]
+    page.says(words, *numbers, true=best_drawn() and numbers[1] < numbers[2] and len(DRAWN) == len(GRID))
+    level = p(over_seeds(RANDOM)[0], ADAM_TRAIN)
+    page.claims({"no reason that it should be better": level > 0.05})
+    ks = np.random.default_rng(0).uniform(1, 5, 5)
+    page.table("k drawn from U[1, 5]", [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)])
+    page.claims({"five rates and what each gave, beside the grid's best": best_drawn()})
+    trains = over_seeds(RANDOM)[0]
+    words = "Over three seeds {} ends at {} ± {} and the default at {} ± {}, p = {}: the two are level"
+    page.says(words, RANDOM[0]["lr"], *mean_and_spread(trains), *mean_and_spread(ADAM_TRAIN), level)
+    from_grid, from_random, nearer = distances()
+    words = "the nearest of the grid's five is {} away on average and the nearest of five random ones {}"
+    page.says(words, from_grid, from_random, true=from_grid < from_random)
+    page.says("although random search is the nearer in {} of draws", nearer, true=0.4 < nearer < 0.5)
+
+
+@cache
+def distances(n=2000):
+    """The best k anywhere in [1, 5], by the midpoint rule: mean distance of the nearest of the grid's five and of
+    five random k, and the probability that the latter is nearer."""
+    best, far = 1 + 4 * (np.arange(n) + 0.5) / n, 4 * (np.arange(n) + 0.5) / n
+    of_grid = abs(best[:, None] - np.arange(1, 6)).min(1)
+
+    def none_within(distance):
+        """Probability, for each `best`, that five random k all lie farther away."""
+        return (1 - (np.minimum(best + distance, 5) - np.maximum(best - distance, 1)) / 4) ** 5
+
+    of_random = 4 * np.mean([none_within(distance) for distance in far])
+    return of_grid.mean(), of_random, 1 - none_within(of_grid).mean()
+
+
+def network(page):
+    found, settings = CHOICE["candidates"], CHOICE["settings"]
+    best = max(found, key=lambda entry: entry["held_out_accuracy"][-1])
+    words = "Five candidates were trained for {} epochs on {} training images"
+    page.says(words, found[0]["epochs"], settings["train_images"], true=len(found) == 5)
+    page.says("compared on the other {} by", settings["held_out"])
+    used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
+    page.claims({"the fourth was taken, the best per epoch": best is found[3] and best["candidate"] == used})
+    sizes = "parameters", "multiply_adds", "seconds_per_epoch"
+    rows = [[entry[size] for size in sizes] for entry in found]
+    page.table(
+        "channels",
+        [
+            [None, parameters, adds / 1e6, seconds, percent(entry["held_out_accuracy"][-1])]
+            for entry, (parameters, adds, seconds) in zip(found, rows)
+        ],
+    )
+    page.given(*dict.fromkeys(part for entry in found for part in entry["candidate"].replace("|", "").split()))
+
+
+def other_runs(page):
+    favours = RANDOM[0]["final_train_accuracy"] == max(finals(run)[0] for run in DRAWN)
+    page.claims({"the seed that chose is thus among the three of each mean, which favours the chosen": favours})
+    shown = [run for run in RUNS if (run["optimizer"], run["seed"]) != ("adam", 0)]
+    shown = sorted(shown, key=lambda run: (run["optimizer"], -run["lr"], run["seed"]))
+    names = {"adam": "Adam", "sgd": "SGD"}
+    page.table(
+        "run",
+        [
+            [f"{names[run['optimizer']]} {searches.rate(run['lr'])}, seed {run['seed']}", *map(percent, finals(run))]
+            for run in shown
+        ],
+    )
+
+
+def precision(page):
+    speed = {row["contender"]: row["seconds"] for row in BENCH["2b"]}
+    faster = speed["this repository"] / speed["this repository, bfloat16"]
+    page.says("With `--bfloat16` an epoch is {} times as fast", faster, true=faster > 1)
+    made = [[run[key] for key in ("optimizer", "lr", "seed", "precision", "status")] for run in HALF]
+    same = made == [["adam", 1e-3, run["seed"], "bfloat16", "ok"] for run in ADAM]
+    page.claims({"Adam's default was repeated so under the same three seeds": same})
+    trains, tests = over_seeds(HALF)
+    words = "ends at {} ± {} in training (p = {} against float32) and {} ± {} in the test (p = {})"
+    page.says(words, *mean_and_spread(trains), p(trains, ADAM_TRAIN), *mean_and_spread(tests), p(tests, ADAM_TEST))
