@@ -47,7 +47,7 @@ def rate_colour(lr):
 
 def depth_colour(depth):
     """The colour of a network of so many hidden layers, the darker the deeper."""
-    return matplotlib.colormaps["cividis_r"](1 - 0.75**depth)
+    return matplotlib.colormaps["YlGnBu"](1 - 0.6**depth)
 
 
 class Picture(Figure):
@@ -181,7 +181,8 @@ def finish(made):
             end_labels(axes)
         joined = [place for place, other in zip(places, panels) if axes.get_shared_y_axes().joined(axes, other)]
         inner = {"left": any(y == row and x < column for y, x in joined)}
-        inner["bottom"] = any(y > row and x == column for y, x in joined)
+        below = [other for (y, x), other in zip(places, panels) if y > row and x == column]
+        inner["bottom"] = any(other.get_xlim() == axes.get_xlim() for other in below)
         axes.tick_params(labelleft=not inner["left"], labelbottom=not inner["bottom"])
         axes.set(**{f"{axis}label": "" for axis, side in (("y", "left"), ("x", "bottom")) if inner[side]})
     return made

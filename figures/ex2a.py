@@ -9,7 +9,21 @@ from itertools import chain
 
 from common import plots
 from figures import per_layer
-from figures.arms import NAMES, Arms, above, activation, describe, falls, final, groups, hidden, layers, learns, level
+from figures.arms import (
+    NAMES,
+    Arms,
+    above,
+    activation,
+    describe,
+    fails,
+    falls,
+    final,
+    groups,
+    hidden,
+    layers,
+    learns,
+    level,
+)
 from figures.arms import mean, same, scheme, total_norms, training, widths
 
 __all__ = "NAMES", "draw", "line", "pick", "table", "total_norms", "widths"
@@ -159,9 +173,9 @@ def depth(arms):
     title = "Test accuracy after the last epoch by the number of hidden layers"
     nets = {arms.look(group[0])[0]: sorted(group, key=layers) for group in groups(shown, "activation", "init")}
     if falls(nets.get("default", [])) and level(nets.get("ReLU", [])):
-        title = "By default depth costs the Sigmoid everything, ReLU nothing"
+        title = "Depth costs the Sigmoid everything and ReLU nothing"
         if "rescue" in nets and all(above(arm, nets["default"][0]) for arm in nets["rescue"]):
-            title += "; the rescued net is above the shallowest"
+            title += "; the rescue gives it back"
     made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), "dotted: one class in ten"))
     for label, group in nets.items():
         ends, look = [arm["test_accuracy"][-1] for arm in group], {"marker": "o", "color": arms.look(group[0])[1]}
@@ -173,21 +187,27 @@ def depth(arms):
 
 def trainings(arms):
     """Test accuracy over epochs of one network under other optimizers, and of what was trained longer."""
-    panels = [group for group in groups(arms.network, "init") if len(group) > 1]
+    ladder = [arm for group in groups(arms.network, "init") if len(group) > 1 for arm in group]
     longer = arms.record.get("plateau", [])
-    if not panels + longer:
+    panels = [panel for panel in (ladder, longer) if panel]
+    if not panels:
         return
-    title = "Other optimizers"
-    made, each = plots.figure(title, len(panels) + len(longer), note=arms.note(chain(longer, *panels)))
+    title = "Test accuracy with other optimizers and after more epochs"
+    slow = [arm for arm in ladder if arm in arms.default]
+    quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
+    if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
+        title = (
+            "The default is slow, not stuck: every other optimizer gets it away from one class, and so does patience"
+        )
+    made, each = plots.figure(title, len(panels), note=arms.note(chain(*panels), "dotted: one class in ten"))
+    ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
     for axes, panel in zip(each, panels):
-        ways = groups(panel, "optimizer", "momentum", "batch_norm")
         for arm in panel:
             way = next(number for number, group in enumerate(ways) if arm in group)
-            over_epochs(axes, arm, training(arm), color=plots.rate_colour(arm["lr"]), linestyle=plots.LINES[way % 9])
-        finish(axes, f"{activation(panel[0])} {widths(panel[0])}, {scheme(panel[0])}")
-    for axes, arm in zip(each[len(panels) :], longer):
-        over_epochs(axes, arm, training(arm), color=plots.rate_colour(arm["lr"]))
-        finish(axes, f"{activation(arm)} {widths(arm)}, {scheme(arm)}, for {len(arm['test_accuracy'])} epochs")
+            label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
+            over_epochs(axes, arm, label, color=plots.rate_colour(arm["lr"]), linestyle=plots.LINES[way % 9])
+        nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
+        finish(axes, f"{nets}, for {len(panel[0]['test_accuracy'])} epochs")
     yield "trainings", made
 
 

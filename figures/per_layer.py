@@ -1,6 +1,7 @@
 """The figures of exercise 2a over the layers of a net, and over its depth."""
 
 import math
+from itertools import cycle
 
 from common import plots
 from figures.arms import groups, layers, mean
@@ -10,29 +11,36 @@ def numbers(values):
     return range(1, len(values) + 1)
 
 
+def moved(row):
+    """The share of the last hidden layer's outputs that are in other bins after training than before."""
+    before, after = (row["counts"][snapshot][-1] for snapshot in (0, -1))
+    return sum(abs(one - other) for one, other in zip(before, after)) / 2 / sum(before)
+
+
 def activations(arms):
     """How often a hidden layer gives which output, before training and later: rows by arm, columns by layer."""
     rows = arms.record.get("activations", [])
     if not rows:
         return
     wide = max(map(layers, rows))
-    title = "Outputs of the hidden layers"
+    title = "Outputs of the hidden layers before and while they are trained"
+    moves = {arms.look(row)[0]: moved(row) for row in rows}
+    if moves.get("default", 1) < 0.001 and min((move for label, move in moves.items() if label != "default"), default=0) > 0.1:
+        title = f"In {rows[0]['after'][-1]} epochs the outputs of the default net do not move, those of all others do"
     note = plots.caption(arms.record, "one seed, all test images", *arms.meaning(rows))
-    made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.3 * len(rows), note)
+    made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.35 * len(rows), note)
     for place, axes in enumerate(each):
         row, layer = rows[place // wide], place % wide
         if layer >= layers(row):
             axes.set_axis_off()
             continue
-        label, _ = arms.look(row)
-        low, high = row["range"]
-        for number, (epoch, snapshot) in enumerate(zip(row["after"], row["counts"])):
-            counts = snapshot[layer]
-            shares = [count / sum(counts) for count in counts]
-            edges = [low + (high - low) * bin / len(counts) for bin in range(len(counts) + 1)]
-            colour = ("0.75", "#E69F00", "#0072B2")[number % 3]
-            axes.stairs(shares, edges, color=colour, label=f"after {epoch} epochs" if epoch else "before training")
-        plots.over(axes, "output", "share", f"{label}: layer {layer + 1}")
+        (low, high), bins = row["range"], len(row["counts"][0][layer])
+        edges = [low + (high - low) * number / bins for number in range(bins + 1)]
+        for colour, epoch, snapshot in zip(cycle(("0.6", "#E69F00", "#0072B2")), row["after"], row["counts"]):
+            shares = [count / sum(snapshot[layer]) for count in snapshot[layer]]
+            label = f"after {epoch} epochs" if epoch else "before training"
+            axes.stairs(shares, edges, color=colour, label=label)
+        plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         plots.log(axes, 1e-4, 1)
     each[0].legend(fontsize=7)
     yield "activations", made
