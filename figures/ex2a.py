@@ -74,15 +74,14 @@ def accuracy(arms):
     yield "accuracy", made
 
 
-def layer_norms(axes, arm, arms, heading):
-    """Draw the gradient norm of each layer over epochs, 0 before training, on the range of all arms of the record."""
+def layer_norms(axes, arm, heading):
+    """Draw the gradient norm of each layer over epochs, 0 before training."""
     norms = total_norms(arm)
     for number, rows in enumerate(norms, 1):
         colour = plots.layer_colour(number, len(norms))
         name = "output layer" if number == len(norms) else f"layer {number}"
         plots.curve(axes, range(len(rows)), rows, name, color=colour, linewidth=1.3)
     plots.over(axes, "epoch (0: before training)", "gradient norm", heading)
-    plots.log(axes, *plots.limits(arms.norms))
 
 
 def shares(arm):
@@ -107,8 +106,9 @@ def norms(arms):
     made, each = plots.figure(title, (len(rows), len(columns)), 0.6 + 1.75 * len(rows), arms.note(arms.default))
     for axes, (row, column) in zip(each, ((row, column) for row in rows for column in columns)):
         for arm in same(row, column, "activation"):
-            layer_norms(axes, arm, arms, f"{activation(arm)} {widths(arm)}")
-        axes.set_axis_on() if axes.has_data() else axes.set_axis_off()
+            layer_norms(axes, arm, f"{activation(arm)} {widths(arm)}")
+        axes.axison = axes.has_data()
+    plots.log(*(axes for axes in each if axes.axison))
     yield "norms", made
 
 
@@ -132,15 +132,16 @@ def xavier(arms):
             over_epochs(first, arm, label, color=colour)
         finish(first, f"{activation(arm)} {widths(arm)}")
         for axes, arm in zip(panels, row):
-            layer_norms(axes, arm, arms, f"{widths(arm)}, {scheme(arm)}")
+            layer_norms(axes, arm, f"{widths(arm)}, {scheme(arm)}")
         for axes in panels[len(row) :]:
             axes.set_axis_off()
+    plots.log(*(axes for number, axes in enumerate(each) if number % wide and axes.axison))
     yield "xavier", made
 
 
 def deepest(arms):
     """Test accuracy over epochs of one network: those that have a name in colour, all other initialisations grey."""
-    if len(arms.deep) < 2:
+    if all(arm in arms.default for arm in arms.deep):
         return
     stars = [arm for arm, *_ in arms.stars]
     rest = [arm for arm in arms.deep if arm not in stars]
@@ -149,7 +150,7 @@ def deepest(arms):
     named = {label: arm for arm, label, _ in arms.stars}
     if "rescue" in named:
         title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
-        title += f"{final(named['rescue'])} by another initialisation alone"
+        title += f"{final(named['rescue'])} rescued by other weights"
     others = [arm for arm in rest if arm["activation"] != like["activation"]]
     grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
     grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
@@ -196,10 +197,10 @@ def trainings(arms):
     slow = [arm for arm in ladder if arm in arms.default]
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
-        title = (
-            "The default is slow, not stuck: every other optimizer gets it away from one class, and so does patience"
-        )
-    made, each = plots.figure(title, len(panels), note=arms.note(chain(*panels), "dotted: one class in ten"))
+        title = "Slow, not stuck: every other optimizer gets the default going, and so does patience"
+    made, each = plots.figure(
+        title, len(panels), note=arms.note(chain(*panels), "default where no initialisation is named")
+    )
     ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
     for axes, panel in zip(each, panels):
         for arm in panel:
