@@ -48,7 +48,7 @@ def rate_colour(lr):
 
 def depth_colour(depth):
     """The colour of a network of so many hidden layers, the darker the deeper."""
-    return matplotlib.colormaps["cividis_r"](1 - 0.75**depth)
+    return matplotlib.colormaps["YlGnBu"](1 - 0.6**depth)
 
 
 @contextmanager
@@ -138,24 +138,24 @@ def percent(axes, chance=True):
         axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
 
 
-def limits(values):
-    """Return the decades (floor, ceiling) around all positive numbers of `values`; below zeros there is one more."""
-    values = np.array(values, dtype=float)
-    positive = values[(values > 0) & np.isfinite(values)]
-    if not len(positive):
-        return 1e-10, 1.0
-    floor = math.floor(math.log10(positive.min())) - bool((values == 0).any())
-    return 10.0**floor, 10.0 ** max(math.ceil(math.log10(positive.max())), floor + 1)
+def log(*panels):
+    """Let the ordinates be logarithmic with one range, the decades around what is drawn in all of these axes.
 
-
-def log(axes, floor, ceiling):
-    """Let the ordinate be logarithmic; zeros, which such an axis would drop, are drawn on its floor."""
-    axes.set(yscale="log", ylim=(floor, ceiling))
-    axes.minorticks_off()
-    for line in axes.get_lines():
-        if (np.asarray(line.get_ydata()) == 0).any():
-            line.set(ydata=np.maximum(line.get_ydata(), floor), clip_on=False)
-            axes.annotate("0", (0, 0), (2, 2), "axes fraction", "offset points")
+    Zeros, which such an axis would drop, are drawn on its floor, a decade lower.
+    """
+    lines = [line for axes in panels for line in axes.get_lines()]
+    zeros = any((np.asarray(line.get_ydata()) == 0).any() for line in lines)
+    low, high = min(axes.dataLim.minposy for axes in panels), max(axes.dataLim.y1 for axes in panels)
+    if not 0 < low <= high:  # nothing positive
+        low, high = 1e-9, 1
+    floor = 10.0 ** (math.floor(math.log10(low)) - zeros)
+    for axes in panels:
+        axes.set(yscale="log", ylim=(floor, 10 * floor if high <= 10 * floor else 10.0 ** math.ceil(math.log10(high))))
+        axes.minorticks_off()
+        for line in axes.get_lines():
+            if zeros and (np.asarray(line.get_ydata()) == 0).any():
+                line.set(ydata=np.maximum(line.get_ydata(), floor), clip_on=False)
+                axes.annotate("0", (0, 0), (2, 2), "axes fraction", "offset points")
 
 
 def end_labels(axes, size=8):
@@ -191,7 +191,8 @@ def finish(made):
             end_labels(axes)
         joined = [place for place, other in zip(places, panels) if axes.get_shared_y_axes().joined(axes, other)]
         inner = {"left": any(y == row and x < column for y, x in joined)}
-        inner["bottom"] = any(y > row and x == column for y, x in joined)
+        below = [other for (y, x), other in zip(places, panels) if y > row and x == column]
+        inner["bottom"] = any(other.get_xlim() == axes.get_xlim() for other in below)
         axes.tick_params(labelleft=not inner["left"], labelbottom=not inner["bottom"])
         axes.set(**{f"{axis}label": "" for axis, side in (("y", "left"), ("x", "bottom")) if inner[side]})
     return made

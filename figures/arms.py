@@ -151,7 +151,6 @@ class Arms:
         self.network = max(nets, key=lambda net: (len(net), layers(net[0])), default=[])
         self.deep = same(self.plain, self.network[0], "hidden") if self.network else []
         self.stars, self._colours = list(self._stars()), {}
-        self.norms = [value for arm in self.default for layer in total_norms(arm) for row in layer for value in row]
 
     def _stars(self):
         mine = same(self.deep, self.network[0], "activation") if self.network else []

@@ -9,7 +9,21 @@ from itertools import chain
 
 from common import plots
 from figures import per_layer
-from figures.arms import NAMES, Arms, above, activation, describe, falls, final, groups, hidden, layers, learns, level
+from figures.arms import (
+    NAMES,
+    Arms,
+    above,
+    activation,
+    describe,
+    fails,
+    falls,
+    final,
+    groups,
+    hidden,
+    layers,
+    learns,
+    level,
+)
 from figures.arms import mean, same, scheme, total_norms, training, widths
 
 __all__ = "NAMES", "draw", "line", "pick", "table", "total_norms", "widths"
@@ -60,15 +74,14 @@ def accuracy(arms):
     yield "accuracy", made
 
 
-def layer_norms(axes, arm, arms, heading):
-    """Draw the gradient norm of each layer over epochs, 0 before training, on the range of all arms of the record."""
+def layer_norms(axes, arm, heading):
+    """Draw the gradient norm of each layer over epochs, 0 before training."""
     norms = total_norms(arm)
     for number, rows in enumerate(norms, 1):
         colour = plots.layer_colour(number, len(norms))
         name = "output layer" if number == len(norms) else f"layer {number}"
         plots.curve(axes, range(len(rows)), rows, name, color=colour, linewidth=1.3)
     plots.over(axes, "epoch (0: before training)", "gradient norm", heading)
-    plots.log(axes, *plots.limits(arms.norms))
 
 
 def shares(arm):
@@ -93,8 +106,9 @@ def norms(arms):
     made, each = plots.figure(title, (len(rows), len(columns)), 0.6 + 1.75 * len(rows), arms.note(arms.default))
     for axes, (row, column) in zip(each, ((row, column) for row in rows for column in columns)):
         for arm in same(row, column, "activation"):
-            layer_norms(axes, arm, arms, f"{activation(arm)} {widths(arm)}")
-        axes.set_axis_on() if axes.has_data() else axes.set_axis_off()
+            layer_norms(axes, arm, f"{activation(arm)} {widths(arm)}")
+        axes.axison = axes.has_data()
+    plots.log(*(axes for axes in each if axes.axison))
     yield "norms", made
 
 
@@ -118,15 +132,16 @@ def xavier(arms):
             over_epochs(first, arm, label, color=colour)
         finish(first, f"{activation(arm)} {widths(arm)}")
         for axes, arm in zip(panels, row):
-            layer_norms(axes, arm, arms, f"{widths(arm)}, {scheme(arm)}")
+            layer_norms(axes, arm, f"{widths(arm)}, {scheme(arm)}")
         for axes in panels[len(row) :]:
             axes.set_axis_off()
+    plots.log(*(axes for number, axes in enumerate(each) if number % wide and axes.axison))
     yield "xavier", made
 
 
 def deepest(arms):
     """Test accuracy over epochs of one network: those that have a name in colour, all other initialisations grey."""
-    if len(arms.deep) < 2:
+    if all(arm in arms.default for arm in arms.deep):
         return
     stars = [arm for arm, *_ in arms.stars]
     rest = [arm for arm in arms.deep if arm not in stars]
@@ -135,7 +150,7 @@ def deepest(arms):
     named = {label: arm for arm, label, _ in arms.stars}
     if "rescue" in named:
         title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
-        title += f"{final(named['rescue'])} by another initialisation alone"
+        title += f"{final(named['rescue'])} rescued by other weights"
     others = [arm for arm in rest if arm["activation"] != like["activation"]]
     grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
     grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
@@ -159,9 +174,9 @@ def depth(arms):
     title = "Test accuracy after the last epoch by the number of hidden layers"
     nets = {arms.look(group[0])[0]: sorted(group, key=layers) for group in groups(shown, "activation", "init")}
     if falls(nets.get("default", [])) and level(nets.get("ReLU", [])):
-        title = "By default depth costs the Sigmoid everything, ReLU nothing"
+        title = "Depth costs the Sigmoid everything and ReLU nothing"
         if "rescue" in nets and all(above(arm, nets["default"][0]) for arm in nets["rescue"]):
-            title += "; the rescued net is above the shallowest"
+            title += "; the rescue gives it back"
     made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), "dotted: one class in ten"))
     for label, group in nets.items():
         ends, look = [arm["test_accuracy"][-1] for arm in group], {"marker": "o", "color": arms.look(group[0])[1]}
@@ -173,21 +188,27 @@ def depth(arms):
 
 def trainings(arms):
     """Test accuracy over epochs of one network under other optimizers, and of what was trained longer."""
-    panels = [group for group in groups(arms.network, "init") if len(group) > 1]
+    ladder = [arm for group in groups(arms.network, "init") if len(group) > 1 for arm in group]
     longer = arms.record.get("plateau", [])
-    if not panels + longer:
+    panels = [panel for panel in (ladder, longer) if panel]
+    if not panels:
         return
-    title = "Other optimizers"
-    made, each = plots.figure(title, len(panels) + len(longer), note=arms.note(chain(longer, *panels)))
+    title = "Test accuracy with other optimizers and after more epochs"
+    slow = [arm for arm in ladder if arm in arms.default]
+    quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
+    if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
+        title = "Slow, not stuck: every other optimizer gets the default going, and so does patience"
+    made, each = plots.figure(
+        title, len(panels), note=arms.note(chain(*panels), "default where no initialisation is named")
+    )
+    ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
     for axes, panel in zip(each, panels):
-        ways = groups(panel, "optimizer", "momentum", "batch_norm")
         for arm in panel:
             way = next(number for number, group in enumerate(ways) if arm in group)
-            over_epochs(axes, arm, training(arm), color=plots.rate_colour(arm["lr"]), linestyle=plots.LINES[way % 9])
-        finish(axes, f"{activation(panel[0])} {widths(panel[0])}, {scheme(panel[0])}")
-    for axes, arm in zip(each[len(panels) :], longer):
-        over_epochs(axes, arm, training(arm), color=plots.rate_colour(arm["lr"]))
-        finish(axes, f"{activation(arm)} {widths(arm)}, {scheme(arm)}, for {len(arm['test_accuracy'])} epochs")
+            label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
+            over_epochs(axes, arm, label, color=plots.rate_colour(arm["lr"]), linestyle=plots.LINES[way % 9])
+        nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
+        finish(axes, f"{nets}, for {len(panel[0]['test_accuracy'])} epochs")
     yield "trainings", made
 
 

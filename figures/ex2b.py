@@ -101,23 +101,27 @@ def accuracy(record, every):
     yield "accuracy", made
 
 
-def draw_marks(axes, arms, split, label, **style):
-    """Draw the final accuracy of each run of these arms at its learning rate, and a cross over each that failed."""
-    runs = [run for arm in arms for run in zip(repeat(arm["lr"]), arm["final"][split], arm["status"])]
-    style = {"linestyle": "", "clip_on": False, "zorder": 3} | style
-    axes.plot([lr for lr, *_ in runs], [value for _, value, _ in runs], label=label, **style)
-    if lost := [(lr, value) for lr, value, status in runs if status != "ok"]:
-        axes.plot(*zip(*lost), label="failed", **style | {"marker": "x", "markersize": 8, "color": "black"})
+def look(every, which):
+    """How the marks of a search look: the colour tells the optimizer, the shape the search, open if it is random."""
+    colour, word, number = COLOURS.get(searches.of(every, which)[0]["optimizer"], "black"), *which.partition(" ")[::2]
+    shape = {"sgd": "s", "grid": "o", "random": "^v<>P*"[int(number or 0) % 6]}.get(word, "D")
+    return {"color": colour, "marker": shape, "markerfacecolor": "none" if word == "random" else colour}
+
+
+def draw_marks(axes, every, names, split):
+    """Draw the final accuracy of each run of these searches at its learning rate, and a cross over each that failed."""
+    lost, style = [], {"linestyle": "", "clip_on": False, "zorder": 3}
+    for which, name in names.items():
+        arms = searches.of(every, which)
+        runs = [run for arm in arms for run in zip(repeat(arm["lr"]), arm["final"][split], arm["status"])]
+        axes.plot([lr for lr, *_ in runs], [value for _, value, _ in runs], label=name, **style | look(every, which))
+        lost += [(lr, value) for lr, value, status in runs if status != "ok"]
+    if lost:
+        axes.plot(*zip(*lost), label="failed", marker="x", markersize=8, color="black", **style)
     axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log")
     axes.set_title(f"final {AXES[split]}", fontsize=9, loc="left")
     plots.percent(axes, chance=False)
-
-
-def look(which, every, names):
-    """How the marks of a search look: the colour tells the optimizer, the shape the search."""
-    optimizer = searches.of(every, which)[0]["optimizer"]
-    open_face = {"markerfacecolor": "none"} if which.startswith("random") else {}
-    return {"color": COLOURS.get(optimizer, "black"), "marker": "so^Dv<>"[list(names).index(which) % 7]} | open_face
+    axes.legend(fontsize=8)
 
 
 def rates(record, every):
@@ -137,9 +141,7 @@ def rates(record, every):
         title = f"In training {ends} do best, neither at an end of its grid"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
     for axes, split in zip(panels, SPLITS):
-        for which, name in names.items():
-            draw_marks(axes, searches.of(every, which), split, name, **look(which, every, names))
-        axes.legend(fontsize=8, loc="lower right")
+        draw_marks(axes, every, names, split)
     yield "rates", made
 
 
@@ -186,14 +188,12 @@ def random(record, every):
             title = f"{sum(best > grid for best in drawn)} of {len(drawn)} random searches end above the grid's best"
     note = plots.caption(record, "every run a mark; right: the best of each search, under all its seeds")
     made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
+    draw_marks(left, every, names, "train")
     ticks = []
-    for place, which in enumerate(names):
-        style = look(which, every, names)
-        draw_marks(left, searches.of(every, which), "train", names[which], **style)
-        if best := searches.best(every, which):
-            right.plot([place] * len(best["status"]), best["final"]["train"], linestyle="", **style)
+    for place, (which, best) in enumerate(bests.items()):
+        if best:
+            right.plot([place] * len(best["status"]), best["final"]["train"], linestyle="", **look(every, which))
         ticks.append(f"{which}\n{searches.rate(best['lr'])}" if best else which)
-    left.legend(fontsize=8, loc="lower center")
     right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
     right.set_title("the best of each search: final training accuracy", fontsize=9, loc="left")
     plots.percent(right, chance=False)

@@ -1,6 +1,7 @@
 """The figures of exercise 2a over the layers of a net, and over its depth."""
 
 import math
+from itertools import cycle
 
 from common import plots
 from figures.arms import groups, layers, mean
@@ -10,31 +11,44 @@ def numbers(values):
     return range(1, len(values) + 1)
 
 
+def moved(row):
+    """The share of the last hidden layer's outputs that are in other bins after training than before."""
+    before, after = (row["counts"][snapshot][-1] for snapshot in (0, -1))
+    return sum(abs(one - other) for one, other in zip(before, after)) / 2 / sum(before)
+
+
 def activations(arms):
     """How often a hidden layer gives which output, before training and later: rows by arm, columns by layer."""
     rows = arms.record.get("activations", [])
     if not rows:
         return
     wide = max(map(layers, rows))
-    title = "Outputs of the hidden layers"
-    note = plots.caption(arms.record, "one seed, all test images", *arms.meaning(rows))
-    made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.3 * len(rows), note)
+    title = "Outputs of the hidden layers before and while they are trained"
+    moves = {arms.look(row)[0]: moved(row) for row in rows}
+    if (
+        moves.get("default", 1) < 0.001
+        and min((move for label, move in moves.items() if label != "default"), default=0) > 0.1
+    ):
+        title = f"In {rows[0]['after'][-1]} epochs the outputs of the default net do not move, those of all others do"
+    note = plots.caption(
+        arms.record, "one seed, all test images, what lies beyond in the outermost bins", *arms.meaning(rows)
+    )
+    made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.35 * len(rows), note)
     for place, axes in enumerate(each):
         row, layer = rows[place // wide], place % wide
         if layer >= layers(row):
             axes.set_axis_off()
             continue
-        label, _ = arms.look(row)
-        low, high = row["range"]
-        for number, (epoch, snapshot) in enumerate(zip(row["after"], row["counts"])):
-            counts = snapshot[layer]
-            shares = [count / sum(counts) for count in counts]
-            edges = [low + (high - low) * bin / len(counts) for bin in range(len(counts) + 1)]
-            colour = ("0.75", "#E69F00", "#0072B2")[number % 3]
-            axes.stairs(shares, edges, color=colour, label=f"after {epoch} epochs" if epoch else "before training")
-        plots.over(axes, "output", "share", f"{label}: layer {layer + 1}")
-        plots.log(axes, 1e-4, 1)
-    each[0].legend(fontsize=7)
+        (low, high), bins = row["range"], len(row["counts"][0][layer])
+        edges = [low + (high - low) * number / bins for number in range(bins + 1)]
+        for colour, epoch, snapshot in zip(cycle(("0.6", "#E69F00", "#0072B2")), row["after"], row["counts"]):
+            shares = [count / sum(snapshot[layer]) for count in snapshot[layer]]
+            label = f"after {epoch} epochs" if epoch else "before training"
+            axes.stairs(shares, edges, color=colour, label=label)
+        plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
+        axes.set(yscale="log", ylim=(1e-4, 1))
+        axes.minorticks_off()
+    made.legend(*each[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8, frameon=False)
     yield "activations", made
 
 
@@ -57,7 +71,6 @@ def signals(arms):
         shown, *arms.meaning(shown), "dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
     )
     made, each = plots.figure(title, (high, min(3, len(shown))), 0.8 + 1.9 * high, note)
-    limits = plots.limits([layer for arm in shown for layer in arm["initial"]["signal"]])
     for axes, arm in zip(each, shown):
         measured, predicted = arm["initial"]["signal"], arm["predicted"]["signal"]
         label, colour = arms.look(arm)
@@ -67,9 +80,9 @@ def signals(arms):
         plots.curve(axes, numbers(measured), measured, color=colour, marker="o", markersize=4, linestyle="")
         plots.theory(axes, numbers(predicted), predicted)
         plots.over(axes, "layer", "norm of the signal", label)
-        plots.log(axes, *limits)
     for axes in each[len(shown) :]:
         axes.set_axis_off()
+    plots.log(*each[: len(shown)])
     yield "signals", made
 
 
@@ -101,7 +114,7 @@ def variance(arms):
         values = arm["layer_variance"]
         plots.curve(axes, numbers(values), values, label, color=colour, marker="o", markersize=4)
     plots.over(axes, "layer", "variance across the test images")
-    plots.log(axes, *plots.limits([arm["layer_variance"] for arm, *_ in arms.stars]))
+    plots.log(axes)
     yield "variance", made
 
 
@@ -114,7 +127,7 @@ def untrained(arms):
     still = [layers(entry) for entry in entries if arms.look(entry)[0] == "default" and mean(entry["unmoved"]) > 0.5]
     deepest = max(map(layers, entries))
     if still and still == list(range(still[0], deepest + 1)):
-        title = f"By default a step leaves most of layer 1's weights bit for bit as they are, from depth {still[0]} on"
+        title = f"From {still[0]} hidden layers on, a step leaves most of the default's layer 1 as it is"
     made, (left, right) = plots.figure(
         title, 2, note=arms.note(entries, *arms.meaning(entries), "dashed: theory/1b"), sharey=False
     )
@@ -127,7 +140,7 @@ def untrained(arms):
         plots.theory(left, depths, [entry["predicted"]["signal"][0] for entry in group], color=colour)
         plots.curve(right, depths, [entry["unmoved"] for entry in group], label, color=colour, marker="o", markersize=4)
     plots.over(left, "hidden layers", "norm of the signal at layer 1", "signal at layer 1")
-    plots.log(left, *plots.limits([entry["initial"]["signal"][0] for entry in entries]))
+    plots.log(left)
     plots.over(right, "hidden layers", "share of weights", "weights of layer 1 that a step leaves")
     plots.percent(right, chance=False)
     yield "untrained", made

@@ -1,8 +1,5 @@
-"""What the searches of exercise 2b find: the ranking, the winners, and the best of five random rates."""
+"""What the searches of exercise 2b find: the ranking and the winners."""
 
-import math
-
-import numpy as np
 import pytest
 
 from figures import searches
@@ -62,30 +59,3 @@ def test_the_searches_see_one_seed_whatever_further_seeds_say_and_wherever_they_
 def test_rates_have_the_digits_that_tell_them_apart():
     assert [searches.rate(lr) for lr in (1.0, 1e-3, 2.83e-4)] == ["1e0", "1e-3", "2.8e-4"]
     assert searches.rates([{"lr": 1e-3}, {"lr": 1.004e-3}, {"lr": 1e-3}]) == ["1e-3", "1.004e-3", "1e-3"]
-
-
-def test_the_best_of_five_has_the_known_distribution_on_a_straight_line():
-    line = [{"lr": 10.0**-k, "train": k / 10} for k in (1, 5)]
-    accuracy, probability = map(np.array, searches.best_of_random(line))
-    # The largest of five uniform numbers has mean 5/6 and P(largest > u) = 1 - u^5; step 4/40000 of the midpoint rule.
-    assert probability.sum() == pytest.approx(1)
-    assert probability @ accuracy == pytest.approx(0.1 + 0.4 * 5 / 6, abs=1e-4)
-    assert probability[accuracy > 0.4].sum() == pytest.approx(1 - 0.75**5, abs=1e-3)
-
-
-def test_random_against_grid_equals_a_simulation():
-    arms = searches.arms(found((0.95, 0.1, 0.8, 0.9, 0.4)) + found((0.97, 0.85, 0.2, 0.15, 0.88), "random", RANDOM))
-    grid, wins, expected = searches.random_against_grid(arms)
-    known = sorted((-math.log10(arm["lr"]), arm["train"]) for arm in arms)
-    best = np.interp(np.random.default_rng(5).uniform(1, 5, (100000, 5)), *zip(*known)).max(1)
-    assert grid == 0.95 and 0.2 < wins < 0.8
-    assert wins == pytest.approx((best > 0.95).mean(), abs=0.008)  # five deviations of a share, n = 100000
-    assert expected == pytest.approx(best.mean(), abs=5 * best.std() / math.sqrt(100000) + 1e-4)
-
-
-def test_random_search_needs_rates_up_to_both_ends_and_a_tie_is_no_win():
-    arms = searches.arms(found([0.9] * 5) + found([0.9] * 5, "random", RANDOM))
-    assert searches.comparable(arms) and searches.random_against_grid(arms)[1] == 0
-    for without in (arms[:5], [arm for arm in arms if arm["lr"] != 1e-1], [arm for arm in arms if arm["lr"] != 1e-5]):
-        assert not searches.comparable(without)
-    assert not searches.comparable(searches.arms([run(1.0, 0.9, search="random", optimizer="sgd")]))
