@@ -251,7 +251,7 @@ def test_two_gradients():
         assert float(h.detach().square().sum(1).mean()) > 0.97 * width / 4  # sampling error of 200 networks: below 1 %
 
 
-def test_the_variance_across_images_falls_with_the_square_of_the_factor():
+def test_the_variance_across_images_falls():
     nets = Nets("default", SHEET, "sigmoid", 200, images(784, 64, equal=True))
     across = np.array([float(z.detach().var(-1).mean()) for z in nets.z])
     assert across[1:] / across[:-1] == pytest.approx(predicted("default", "sigmoid").factor ** 2, rel=0.1)
