@@ -185,7 +185,7 @@ def one_thread():
 def sheet_factors(name, activation):
     """The factors of NETWORKS networks of the sheet's shape relative to the prediction, (networks, 4)."""
     torch.manual_seed(0)
-    parts = [Nets(name, SHEET, activation, 20, images(784, 24)).factors() for _ in range(NETWORKS // 20)]
+    parts = [Nets(name, SHEET, activation, 20, images(784, 64)).factors() for _ in range(NETWORKS // 20)]
     return np.concatenate(parts) / predicted(name, activation).factor
 
 

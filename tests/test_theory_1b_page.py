@@ -144,6 +144,7 @@ def comparisons():
         r"| at most $`(1/4)^{n-i+1} \prod_{j>i} \lvert w_j \rvert`$ |": weighted,
         "| no bound: $`x\\,w^{n-2}`$ for weights $`w > 0`$ |": no_bound and together,
         "nothing forces a decay with depth": no_decay,
+        "the derivative is $`x\\, w^{n-2}`$ for every $`i`$:": together,
         "the gradients vanish ($`w < 1`$) or explode ($`w > 1`$) together as the depth grows": together,
         "It is approached for $`n = i = 2`$ and in no other case": approached,
         "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
