@@ -185,7 +185,7 @@ def one_thread():
 def sheet_factors(name, activation):
     """The factors of NETWORKS networks of the sheet's shape relative to the prediction, (networks, 4)."""
     torch.manual_seed(0)
-    parts = [Nets(name, SHEET, activation, 20, images(784, 24)).factors() for _ in range(NETWORKS // 20)]
+    parts = [Nets(name, SHEET, activation, 20, images(784, 64)).factors() for _ in range(NETWORKS // 20)]
     return np.concatenate(parts) / predicted(name, activation).factor
 
 
@@ -215,17 +215,6 @@ def test_prediction_is_tight_for_wide_layers(name, activation):
     assert measured.variance == pytest.approx(theirs.variance, rel=0.1)
 
 
-def test_the_norm_has_the_fan_in_and_an_entry_the_fan_out():
-    sizes = (50, 200, 100, 400)
-    nets = Nets("xavier_normal", sizes, "relu", 20, images(50, 32))
-    squares = [float(d.square().sum((1, 2)).mean()) for d in nets.delta]
-    _, var, _, _ = theory.scheme("xavier_normal", sizes)
-    for l in (1, 2):  # delta^(l) is squares[l - 1], W^(l+1) has the variance var[l]
-        ratio = squares[l - 1] / squares[l]
-        assert ratio == pytest.approx(sizes[l] * var[l] / 2, rel=0.05)
-        assert ratio * sizes[l + 1] / sizes[l] == pytest.approx(sizes[l + 1] * var[l] / 2, rel=0.05)
-
-
 @pytest.mark.parametrize("name", ["default", "gain4"])
 def test_a_quarter_of_the_spectral_norm_bounds_every_network(name):
     nets = Nets(name, SHEET, "sigmoid", 20, images(784, 16))
@@ -251,7 +240,7 @@ def test_two_gradients():
         assert float(h.detach().square().sum(1).mean()) > 0.97 * width / 4  # sampling error of 200 networks: below 1 %
 
 
-def test_the_variance_across_images_falls_with_the_square_of_the_factor():
+def test_the_variance_across_images_falls():
     nets = Nets("default", SHEET, "sigmoid", 200, images(784, 64, equal=True))
     across = np.array([float(z.detach().var(-1).mean()) for z in nets.z])
     assert across[1:] / across[:-1] == pytest.approx(predicted("default", "sigmoid").factor ** 2, rel=0.1)

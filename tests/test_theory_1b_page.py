@@ -7,38 +7,37 @@ from pathlib import Path
 
 import mpmath
 import numpy as np
+import pytest
+import test_theory_1b as items
+import test_theory_1b_networks as networks
 from claims import Page
 from documents import Document
 from test_theory_1a import THEORY, exact
-from test_theory_1b import SLOPES, TEXT, entering, sigma, sigma_slope, slopes_product, supremum
-from test_theory_1b_networks import (
-    BAND,
-    NETWORKS,
-    ROWS,
-    SCATTER,
-    SCATTER_ORTHOGONAL,
-    SHEET,
-    fixed_point,
-    predicted,
-    wide,
-)
+from test_theory_1b import SLOPES, TEXT, chain, entering, sigma, sigma_slope, supremum
+from test_theory_1b_networks import fixed_point, predicted, wide
 
 from common import theory
 
-NAMES = ()
+NAMES = (  # what compares nothing
+    *("last weight", "last matrix", "last row", "first layer", "first hidden layer", "first factor", "best chain"),
+    *("those below", "step above", "steepest point", "equal width", "equal weights", "least upper bound", "all inputs"),
+    *("neurons above", "deepest network", "in all layers", "no activation", "one half", "if and only if"),
+    *("slope at 0 times", "columns times a gain", "Behind a Sigmoid"),
+)
 
 
 def test_page():
     page = Page(TEXT, "1b", NAMES)
-    items(page)
+    of_the_items(page)
     sheets_network(page)
     wide_layers(page)
-    print(*page.unchecked(), sep="\n")
+    page.given("0", "1", "2", "4")  # in the table of item 2, whose words are claims
+    page.claims(comparisons())
     assert page.unchecked() == []
     page.every_digit_matters()
 
 
-def items(page):
+def of_the_items(page):
     n, x, small, large = 20, 1, 0.7, 1.5
     page.says(
         r"At $`n = {}`$ and $`x = {}`$ this is {} for $`w = {}`$ and {} for $`w = {}`$.",
@@ -62,24 +61,31 @@ def items(page):
     page.says(r"in a layer $`{} \to {}`$ that multiplies the variance by $`{}/{} = {}`$", 784, 50, 784, 50, 784 / 50)
 
 
+def sheets():
+    """The prediction for each row of the sheet's network, and the product of its factors."""
+    sheet = {label: predicted(name, activation) for label, (name, activation) in networks.ROWS.items()}
+    return sheet, {label: theory.signal(found.factor, 1.0)[0] for label, found in sheet.items()}
+
+
 def sheets_network(page):
-    sheet = {label: predicted(name, activation) for label, (name, activation) in ROWS.items()}
-    product = {label: theory.signal(found.factor, 1.0)[0] for label, found in sheet.items()}
-    page.says(r"has the widths {}, {}, {}, {}, {}, {}.", *SHEET)
+    sheet, product = sheets()
+    page.says(r"has the widths {}, {}, {}, {}, {}, {}.", *networks.SHEET)
     rows = [(label, *found.factor, product[label]) for label, found in sheet.items()]
     page.table("the sheet's network", [*rows, ("the crude bound, 1/4 per layer", *[theory.CRUDE] * 4, theory.CRUDE**4)])
     default, xavier, best = (product[f"Sigmoid, {name}"] for name in ("default", "Xavier", "tanh's gain, fan-out"))
-    page.says(r"is {} times smaller than at the output; with ReLU {} times.", 1 / default, 1 / product["ReLU, default"])
+    fewer = 1 / default, 1 / product["ReLU, default"]
+    page.says(r"is {} times smaller than at the output; with ReLU {} times.", *fewer, true=min(fewer) > 1)
     page.says(r"Xavier gains a factor of {} over the default", xavier / default)
     page.says(r"and loses a factor of {} from the output", 1 / xavier)
     page.says(r"better than Xavier by a factor of {} and loses a factor of {}.", best / xavier, 1 / best)
     gain4, from_2 = sheet["Sigmoid, gain 4 in all layers"], sheet["Sigmoid, gain 4 from layer 2 on"]
     page.says(r"it gives $`q_1 = {}`$ and saturates", gain4.variance[0])
     page.says(r"$`f_1`$ is {} instead of {}.", gain4.factor[0], from_2.factor[0])
-    page.says(r"Over {} random networks", NETWORKS)
-    page.says(r"lies within {} of $`f_l`$", BAND)
-    page.says(r"scatters around it, by {} to {} (standard deviation)", *SCATTER)
-    page.says(r"with orthogonal weights by less than {}.", SCATTER_ORTHOGONAL)
+    page.says(r"Over {} random networks", networks.NETWORKS)
+    scatter = proved_by(networks.test_prediction_holds_for_networks_of_the_sheets_shape)
+    page.says(r"lies within {} of $`f_l`$", networks.BAND, true=scatter)
+    page.says(r"scatters around it, by {} to {} (standard deviation)", *networks.SCATTER)
+    page.says(r"with orthogonal weights by less than {}.", networks.SCATTER_ORTHOGONAL, true=scatter)
     page.says(r"in the table, to $`{}`$ of what it is in layer 1", default**2)
 
 
@@ -101,6 +107,72 @@ def wide_layers(page):
     below = [theory.signal(wide(16.0, 1000, centred=True).factor[:n], 1.0)[0] for n in (100, 1000)]
     page.says(r"a hundred layers cost a factor of {}, a thousand {}.", *below)
     page.says(r"grows by {} per layer going back", found["Sigmoid, gain 6, centred biases"][2] - 1)
+
+
+def proved_by(test):
+    """What is true as long as there is the test that computes it."""
+    return callable(test)
+
+
+def comparisons():
+    """What 1b says in words, with what makes it true."""
+    bound, sup = lambda n, i: 0.25 ** (n - i + 1), lambda n, i: entering(i) * float(supremum(n - i + 1)[0])
+    pairs = [(n, i) for n in range(2, 9) for i in range(2, n + 1)]
+    relu = lambda w, n: [chain(2.0, [w] * n, "relu")["of_weight"](n, i) for i in range(2, n + 1)]
+    never = all(bound(n, i) <= bound(n, n) == 1 / 4 and sup(n, i) <= bound(n, i) for n, i in pairs)
+    approached = [pair for pair in pairs if sup(*pair) > bound(*pair) * (1 - 1e-9)] == [(2, 2)]
+    up_to_x = all(0 <= v <= 2 for w in (-0.5, 0.0, 0.3, 0.99) for v in relu(w, 7))
+    no_decay, no_bound = min(relu(1 - 1e-9, 60)) > 2 - 1e-6, min(relu(1.5, 60)) > 1e8
+    together = all(relu(w, 20) == pytest.approx([2 * w**18] * 19) for w in (0.7, 1.5)) and max(relu(0.7, 60)) < 1e-8
+    weighted = abs(chain(1.0, [3.0] * 5, "sigmoid")["of_weight"](5, 3)) < bound(5, 3) * 3**2
+    quarter = sigma_slope(0) == 1 / 4 > max(sigma_slope(z) for z in (-0.1, 0.1, 3))
+    _, product = sheets()
+    tuned = {f"Sigmoid, {name}{fan}" for name in ("a = 0", "tanh's gain") for fan in ("", ", fan-out")}
+    best = max(tuned | {"Sigmoid, default", "Sigmoid, default method with a = 1"}, key=product.get)
+    balanced = {label for label, value in product.items() if label.startswith("Sigmoid") and 0.5 < value < 2}
+    default, xavier, gain_4, gain_6 = (fixed_point(*of)[1] for of in ((1 / 3,), (1.0,), (16.0,), (36.0, 0.5)))
+    gradients, across = map(proved_by, (networks.test_two_gradients, networks.test_the_variance_across_images_falls))
+    root = proved_by(networks.test_centred_gain_4_falls_with_the_root_of_the_depth)
+    return {
+        "largest for the last weight, $`i = n`$, with $`1/4`$; the bound is never attained": never,
+        r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$; it is 0": up_to_x,
+        r"it grows without bound once $`\lvert w_j \rvert < 1`$ falls": no_bound,
+        "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
+        r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
+        "| no; it is approached for $`n = i = 2`$ only | approached at": approached and never,
+        "at every depth, as the weights tend to 1 |": no_decay,
+        r"| at most $`(1/4)^{n-i+1} \prod_{j>i} \lvert w_j \rvert`$ |": weighted,
+        "| no bound: $`x\\,w^{n-2}`$ for weights $`w > 0`$ |": no_bound and together,
+        "nothing forces a decay with depth": no_decay,
+        "the derivative is $`x\\, w^{n-2}`$ for every $`i`$:": together,
+        "the gradients vanish ($`w < 1`$) or explode ($`w > 1`$) together as the depth grows": together,
+        "It is approached for $`n = i = 2`$ and in no other case": approached,
+        "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
+        "Xavier's gradient shrinks about fourfold per layer": round(1 / xavier) == 4,
+        "passes on a quarter of the gradient": quarter,
+        "the norm of the gradient falls at least fourfold per layer": wide(1.0, 30).factor.max() < 1 / 4,
+        "Xavier gains a factor of": product["Sigmoid, Xavier"] > product["Sigmoid, default"],
+        "over the default and loses a factor": product["Sigmoid, Xavier"] < 1,
+        "the best, tanh's gain with fan-out, is better than": best == "Sigmoid, tanh's gain, fan-out",
+        "and loses a factor of 65": product["Sigmoid, Xavier"] < product[best] < 1,
+        "With a Sigmoid, only centred biases keep the first layer's signal within a factor of two of the output's": (
+            balanced == {label for label in product if label.endswith(", centred")}
+        ),
+        "in each layer of each row but the last": theory.CRUDE**4 == 1 / 256,  # that row is no prediction
+        "is a little below $`g/4": 0.97 < default / (math.sqrt(1 / 3) / 4) < 1,
+        "the gradient shrinks about sevenfold per layer": round(1 / default) == 7,
+        "Now $`f`$ is just below $`1/4`$": 0.94 < xavier * 4 < 1,
+        "and the factor stays at": wide(16.0, 200).factor[-1] == pytest.approx(gain_4),
+        r"the gradient then falls like $`1/\sqrt{n}`$": root,
+        "another fixed point, with a factor above 1:": min(fixed_point(g2, 0.5)[1] for g2 in (16.5, 20.0, 64.0)) > 1,
+        "the signal grows by": gain_6 > 1,
+        "is at least $`n_{l-1}/4`$, so the gradient of the weights vanishes as the signal does": gradients,
+        "their product is the same in all layers, and the gradient": gradients,
+        "of the weights looks flat while the signal vanishes": gradients,
+        "their variance across images so shrinks over the four steps of the sheet's network": across,
+        "such a network gives nearly the same output to all images": across,
+        "is a bound for weights below 1 in a chain": never,
+    }
 
 
 def test_index():
