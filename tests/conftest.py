@@ -62,7 +62,8 @@ def places():
 
 @pytest.fixture
 def call(places, monkeypatch, capsys):
-    """Return a function that does what a script does, within this process: its runs are trained on such a cluster.
+    """Return a function that does what a script does, within this process: its runs are trained on such a cluster, or
+    on that of an address.
 
     call(folder, *flags) returns how it Ended.
     """
@@ -73,16 +74,16 @@ def call(places, monkeypatch, capsys):
     threads, ending = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which a script changes
 
-    def called(folder, *flags, script=third, **kind):
-        cluster, code = places(**kind), 0
-        flags = "--scheduler", cluster.scheduler_address, *folder.flags, *flags
+    def called(folder, *flags, script=third, address=None, **kind):
+        cluster, code = None if address else places(**kind), 0
+        flags = "--scheduler", address or cluster.scheduler_address, *folder.flags, *flags
         monkeypatch.setattr(sys, "argv", [script.__file__, *flags])
         capsys.readouterr()
         try:
             script.experiment.main(script.__doc__)
         except SystemExit as end:
             code = end.code
-        assert until(lambda: not any(worker.state.executing for worker in cluster.workers.values()))
+        assert address or until(lambda: not any(worker.state.executing for worker in cluster.workers.values()))
         said = capsys.readouterr()
         assert "Traceback" not in said.err, said.err
         return Ended(code, said.out, said.err)

@@ -183,45 +183,94 @@ def pipe_without_reader():
     return writer
 
 
-def oddly(folder, *flags, stdout="file", encoding="ascii"):
-    """How the script ends through a link, optimised, without a home or a folder for temporary files, where the user's
-    Dask has a cluster and encrypts everything.
+RC = "figure.dpi: 40\nfont.size: 20\naxes.facecolor: red\nlines.linewidth: 9\ntext.usetex: True\nsavefig.bbox: tight\n"
+LIBRARY = f"""
+import sys
+from pathlib import Path
+from tests.third import Settings, experiment
+print(experiment.run(Settings(plot_only=True, out=Path("{NAME}/out").absolute())))
+"""
+STARTS = {  # ways to start the third exercise, from another folder
+    "script": ["ä link.py"],
+    "module": ["-m", "tests.third"],
+    "library": ["-c", LIBRARY],
+}
 
-    stdout: "file", "reader gone" or "closed".
+
+def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
+    """How it ends through a link, optimised, without a home or a folder for temporary files, where the user's Dask has
+    a cluster and encrypts everything, and matplotlib a style and the backend of a notebook that is not installed.
+
+    streams: "files", "reader gone" of stdout or "closed", stdin too.
     """
-    link, output = folder / "ä link.py", folder / "stdout"
-    link.symlink_to(ROOT / THIRD)
-    command = [sys.executable, "-O", link.name, "--out", NAME + "/out", "--runs", NAME + "/runs", *flags]
-    if stdout == "closed":
-        command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    (folder / "ä link.py").symlink_to(ROOT / THIRD)
+    (folder / "matplotlibrc").write_text(RC)
+    command = [sys.executable, "-O", *STARTS[start], "--out", NAME + "/out", "--runs", NAME + "/runs", *flags]
+    if streams == "closed":
+        command = ["sh", "-c", 'exec "$@" >&- <&-', "sh", *command]
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "TERM")}
     environment |= {
+        "PYTHONPATH": "" if start == "script" else str(ROOT),
         "TMPDIR": "/nowhere",
         "PYTHONIOENCODING": encoding,
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
         "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1",
+        "MPLBACKEND": "module://not_installed.backend_inline",
     }
-    with open(output, "wb") as file:
+    with open(folder / "stdout", "wb") as file:
         writer = pipe_without_reader()
-        to = writer if stdout == "reader gone" else file
+        to = writer if streams == "reader gone" else file
         done = subprocess.run(command, cwd=folder, env=environment, stdout=to, stderr=subprocess.PIPE, timeout=120)
         os.close(writer)
     said = done.stderr.decode(encoding)
     assert "Traceback" not in said, said
-    return Ended(done.returncode, output.read_bytes().decode(encoding), said)
+    return Ended(done.returncode, (folder / "stdout").read_bytes().decode(encoding), said)
 
 
-@pytest.mark.parametrize("stdout, encoding", [("file", "cp1252"), ("reader gone", "ascii"), ("closed", "utf-8")])
-def test_figures_are_redrawn_in_odd_surroundings(whole, tmp_path, stdout, encoding):
+@pytest.mark.parametrize(
+    "start, streams, encoding",
+    [("script", "reader gone", "ascii"), ("module", "closed", "utf-8"), ("library", "files", "cp1252")],
+)
+def test_figures_are_redrawn_in_odd_surroundings(whole, tmp_path, start, streams, encoding):
     expected, undisturbed = whole
     there = Folder(tmp_path / NAME).copy_of(expected, "out")
     picture = there.path / "out/third_loss.png"
     picture.unlink()
-    end = oddly(tmp_path, "--plot-only", stdout=stdout, encoding=encoding)
+    end = oddly(tmp_path, "--plot-only", start=start, streams=streams, encoding=encoding)
     assert end.code == 0 and end.stderr == ""
     assert picture.read_bytes() == (expected.path / "out/third_loss.png").read_bytes()
     expected = undisturbed.stdout.replace(str(expected.path), NAME)
-    assert end.stdout.replace(str(tmp_path / NAME), NAME) == (expected if stdout == "file" else "")
+    assert end.stdout.replace(str(tmp_path / NAME), NAME) == (expected if streams == "files" else "")
+
+
+NOTEBOOK = """
+import asyncio, io, runpy, sys
+
+async def cell():
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+sys.argv[:] = sys.argv[1:]
+for lr in ("0.1", "0.2"):
+    sys.stdout = sys.stderr = io.StringIO()
+    asyncio.run(cell())
+    with open(sys.argv[0]) as file:
+        text = file.read()
+    with open(sys.argv[0], "w") as file:
+        file.write(text.replace("(0.1, 1.0)", "(0.2,)"))
+"""
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_a_script_that_is_edited_meanwhile(tmp_path):
+    """Its streams are no files, and an event loop runs."""
+    folder, text = Folder(tmp_path), (ROOT / THIRD).read_text()
+    edited, root = tmp_path / "edited.py", "str(Path(__file__).resolve().parent.parent)"
+    assert root in text and "(0.1, 1.0)" in text
+    edited.write_text(text.replace(root, repr(str(ROOT))))
+    command = [sys.executable, "-B", "-c", NOTEBOOK, edited, "--epochs", "1", "--seeds", "1", "--jobs", "1"]
+    done = subprocess.run([*command, *folder.flags], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [arm["lr"] for arm in folder.record()["arms"]] == [0.2]
 
 
 @pytest.mark.slow
@@ -256,9 +305,10 @@ def test_help_and_usage_errors_answer_without_torch(tmp_path, program):
     assert helped.stdout.startswith(docstring) and "None" not in helped.stdout
 
 
-def test_a_package_that_is_missing_is_one_line():
+@pytest.mark.parametrize("program", [THIRD, *SCRIPTS.values()])
+def test_a_package_that_is_missing_is_one_line(program):
     """-S: without installed packages."""
-    done = subprocess.run([sys.executable, "-I", "-S", ROOT / THIRD], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-S", ROOT / program], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "torch" in done.stderr and "pip install -r requirements.txt" in done.stderr
 

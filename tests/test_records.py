@@ -136,6 +136,19 @@ def test_a_figure_that_is_interrupted_is_the_old_one(third, call, monkeypatch):
     assert (end.code, end.stderr) == (130, "third.py: interrupted\n") and third.contents() == before
 
 
+@pytest.mark.parametrize("epochs, said", [(0, ""), (3, "; the same command goes on from here")])
+def test_only_what_has_trained_is_said_to_go_on(call, tmp_path, monkeypatch, epochs, said):
+    class Interrupted(progress.Progress):
+        def step(self, *counted, **options):
+            if self.done == epochs:
+                raise KeyboardInterrupt
+            super().step(*counted, **options)
+
+    monkeypatch.setattr(progress, "Progress", Interrupted)
+    end = call(Folder(tmp_path))
+    assert end.code == 130 and end.stderr.splitlines()[-1] == f"third.py: interrupted{said}"
+
+
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_within_a_finalizer_is_not_lost(third, call, monkeypatch, sent, code):
     """Python ignores what a finalizer or a callback of a collection raises, so also what ends the program."""
@@ -166,7 +179,16 @@ def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_p
     kept = torch.load(begun)
     assert len(kept["rows"]) == 2
     torch.save(kept | {"seconds": 1000.0}, begun)
+    left = 3 * RUNS - sum(len(torch.load(state)["rows"]) for state in folder.states())
+    steps, step = [], progress.Progress.step
+    monkeypatch.setattr(
+        progress.Progress,
+        "step",
+        lambda self, *counted, **how: steps.append((*counted, how)) or step(self, *counted, **how),
+    )
     end = call(folder)
+    assert sum(epochs for epochs, how in steps if how.get("new", True)) == left  # the pace is that of what is new
+    assert sum(epochs for epochs, how in steps) == 3 * RUNS and sum(how.get("finished", 0) for _, how in steps) == RUNS
     assert end.code == 0 and folder.record() == whole[0].record()
     assert [numbers(state) for state in folder.states()] == [numbers(state) for state in whole[0].states()]
     seconds = [arm["seconds"] for arm in json.loads(folder.file().read_text())["arms"]]
@@ -276,7 +298,10 @@ def test_results_go_beside_the_scripts_each_kind_into_its_own_folder(call, tmp_p
     for module in (experiment, worker):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(Folder, "flags", ())
-    assert call(Folder(tmp_path), *flags).code == 0
+    end = call(Folder(tmp_path), *flags)
+    assert end.code == 0
+    said = f"These data were generated. The same command without {' and '.join(sorted(flags))} uses the real ones."
+    assert (said in end.stdout) == bool(flags) and (said if flags else "third.json") == end.stdout.splitlines()[-1]
     assert {path.parent for path in tmp_path.rglob("third*") if path.suffix in (".json", ".png")} == {tmp_path / folder}
     assert len(list((tmp_path / "runs").glob("third*.pt"))) == (4 if "--quick" in flags else RUNS)
 
@@ -290,8 +315,9 @@ def test_the_second_of_two_is_refused_and_may_look_on(third, call, held, flag):
     with records.lock(third.path / held, "third", "--any"):
         end = call(third, "--fresh")
         assert end.code == 1 and third.contents() == before
-        last = end.stderr.splitlines()[-1]
+        *before_it, last = end.stderr.splitlines()
         assert f"{third.path / held / 'third'} is in use (by process {os.getpid()})" in last and flag in last
+        assert len(before_it) == (held == "out")  # which is known only where the data is
         assert call(third, "--plot-only").code == 0
     with records.lock(third.path / held, "another", "--any"):
         assert call(third).code == 0

@@ -23,6 +23,7 @@ from distributed.comm import CommClosedError
 PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
 LOADING = SerializableLock("modules")  # one for all threads of a worker: a lazy module must not be loaded by two
 AGAIN = "The same command goes on from here"
+PATIENCE = 10  # seconds, with a scheduler that does not answer
 SILENT = logging.CRITICAL + 1
 for _name in ("distributed", "distributed.client"):  # of a scheduler that is lost they print tracebacks
     logging.getLogger(_name).setLevel(SILENT)
@@ -132,7 +133,8 @@ def of_cluster(address):
     The scheduler repeats the run of a worker that dies on another one. Raises OSError where no scheduler answers,
     none has workers or it is lost; what a worker has begun it then ends alone, and keeps the state.
     """
-    client = _within(11, partial(Client, address, timeout=10))  # alone it waits for ever on a server that is silent
+    # Alone it waits for ever on a server that is silent.
+    client = _within(PATIENCE + 1, partial(Client, address, timeout=PATIENCE))
     if client is None:
         raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler")
     with client, _failures_named(f"the scheduler at {address}"):

@@ -1,6 +1,5 @@
 """What happens where a run is trained: look at the device and the data, train, and say on what it was done."""
 
-import os
 import platform
 import threading
 import time
@@ -9,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from dask.system import CPU_COUNT
 
 from . import state
 from .book import identity
@@ -47,7 +47,7 @@ def find_device(name, place=0):
 def places(name):
     """Return how many runs go side by side on this machine where --device is `name`: one a core, or one a GPU."""
     if find_device(name).type == "cpu":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return CPU_COUNT  # which a container or a batch system may have limited
     return torch.cuda.device_count() if name in ("auto", "cuda") else 1
 
 
