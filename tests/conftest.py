@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from started import Ended, Folder, ended, until
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+os.environ["OMP_NUM_THREADS"] = "1"  # read where torch is imported: two tests at a time take a core each
 
 
 @pytest.fixture(scope="session")
