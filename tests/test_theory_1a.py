@@ -244,6 +244,9 @@ def test_page():
     page.says(r"$`1 - 0.999^k = {},\ {},\ {}`$", *(1 - RHO_2**k for k in (1, 2, 3)))
     update, new = (walked["Adam"][1][key] for key in ("dw_x", "w_x"))  # they differ in one digit
     page.says(r"{0.21991239} = {} , \qquad w_x = -5.4066885 \times 10^{-8} + {} = {} .", update, update, new)
+    for words, name, key in ((r"= 10^{-8} + {} = {} ,", "AdaGrad", "r"), (r"= {} + 10^{-8} = {} ,", "Adam", "r^")):
+        root = mpmath.sqrt(walked[name][1][f"{key}_x"])
+        page.says(words, root, root + DELTA)
     for name, section in (("SGD", "The start"), ("AdaGrad", "AdaGrad"), ("RMSProp", "RMSProp"), ("Adam", "Adam")):
         values = [sign * value for row in walked[name][:2] for value in row.values() for sign in (1, -1)]
         page.among(f"### {section}\n", f"| {name} |", [*values, 1 - RHO_1**2, 1 - RHO_2**2])
