@@ -76,7 +76,7 @@ NAMES = {
     r"\sigma'": "slope",
 }
 signed, inside = st.floats(-2, 2), st.floats(-0.999, 0.999)
-briefly = settings(derandomize=True, deadline=None, max_examples=40)
+briefly = settings(derandomize=True, deadline=None, max_examples=25)
 
 
 @pytest.mark.parametrize("first", [1, 2])
@@ -121,10 +121,6 @@ def test_every_case_of_relu():
             assert sides == pytest.approx((0, 0) if closed else (0, x * others) if edge else (x * others,) * 2)
             assert by_torch == pytest.approx(0 if closed or edge else x * others)
             assert 0 <= by_torch <= max(0, x)
-
-
-def test_relu_comes_close_to_its_bound_at_each_depth():
-    assert chain(5.0, [1 - 1e-9] * 50, "relu")["of_weight"](50, 2) == pytest.approx(5, rel=1e-6)
 
 
 # The true supremum

@@ -241,7 +241,7 @@ def test_two_gradients():
 
 
 def test_the_variance_across_images_falls():
-    nets = Nets("default", SHEET, "sigmoid", 200, images(784, 64, equal=True))
+    nets = Nets("default", SHEET, "sigmoid", 200, images(784, 24, equal=True))
     across = np.array([float(z.detach().var(-1).mean()) for z in nets.z])
     assert across[1:] / across[:-1] == pytest.approx(predicted("default", "sigmoid").factor ** 2, rel=0.1)
 

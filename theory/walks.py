@@ -1,4 +1,4 @@
-"""Exercise 1a. Where do SGD, AdaGrad, RMSProp and Adam take one sigmoid neuron in three steps?
+"""Exercise 1a. Where do SGD, AdaGrad, RMSProp and Adam take one Sigmoid neuron in three steps?
 
     python -m theory.walks          print every value of every step and draw theory/walks.png
 
