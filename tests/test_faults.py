@@ -15,6 +15,7 @@ from test_records import fails_at
 
 import ex2a_vanishing
 import ex2b_adam
+from common.experiment.options import AGAIN
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,7 +71,7 @@ def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_pa
             send(process.pid, sent)
         end = ended(process)
         assert end.code == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent], (moment, end.stderr)
-        said, more = end.stderr.splitlines()[-1], "" if moment is is_there else "; the same command goes on from here"
+        said, more = end.stderr.splitlines()[-1], "" if moment is is_there else f"; {AGAIN}"
         assert sent == signal.SIGTERM or said in ("third.py: interrupted", "third.py: interrupted" + more)
         assert part_of(folder.record(), long)
     assert folder.states() and goes_on(call, folder, long)
