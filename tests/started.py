@@ -16,7 +16,7 @@ SCRIPTS = {"2a": "ex2a_vanishing.py", "2b": "ex2b_adam.py"}
 THIRD = "tests/third.py"
 
 
-def until(ready, within=60):
+def until(ready, within=120):
     """Wait until ready(); return whether it came to that."""
     end = time.monotonic() + within
     while not ready():
@@ -87,7 +87,7 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def ended(process, within=120):
+def ended(process, within=300):
     """Wait for a script, of whose session nothing is left 3 s later."""
     printed = process.communicate(timeout=within)
     assert "Traceback" not in printed[1], printed[1]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from started import Cluster, Folder, until
 
-from common.experiment import engine, worker
+from common.experiment import engine, options, worker
 from tests import third as script
 
 # ---- devices ----
@@ -171,7 +171,7 @@ def test_a_worker_that_dies_is_replaced_by_another_and_a_scheduler_that_dies_is_
     meanwhile(lambda: folder.record() and len(folder.record()["arms"]) < 6, cluster.scheduler.kill)
     end = call(folder, *LONG, "--fresh", address=cluster.address)
     kept = folder.record()["arms"]
-    gone = f"the scheduler at {cluster.address} is gone. The same command goes on from here"
+    gone = f"the scheduler at {cluster.address} is gone; {options.AGAIN}"
     assert end.code == 1 and end.stderr.endswith(gone + "\n"), end.stderr
     assert 0 < len(kept) < 6
     assert all(arm in expected["arms"] for arm in kept)

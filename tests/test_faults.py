@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from started import ROOT, Folder, ended, session, until
+from test_records import fails_at
 
 import ex2a_vanishing
 import ex2b_adam
+from common.experiment.options import AGAIN
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,9 +69,9 @@ def test_signals_end_it_quietly_while_workers_start_and_train(long, call, tmp_pa
         assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
         for _ in range(times):
             send(process.pid, sent)
-        end = ended(process, within=60)
+        end = ended(process)
         assert end.code == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent], (moment, end.stderr)
-        said, more = end.stderr.splitlines()[-1], "" if moment is is_there else "; the same command goes on from here"
+        said, more = end.stderr.splitlines()[-1], "" if moment is is_there else f"; {AGAIN}"
         assert sent == signal.SIGTERM or said in ("third.py: interrupted", "third.py: interrupted" + more)
         assert part_of(folder.record(), long)
     assert folder.states() and goes_on(call, folder, long)
@@ -127,14 +130,28 @@ def test_a_run_that_kills_its_workers_is_one_line(tmp_path):
     assert end.stderr.splitlines()[-1].startswith("suicidal.py: error: ")
 
 
-@pytest.mark.parametrize("script", [ex2a_vanishing, ex2b_adam])
-def test_the_scripts_as_shipped_are_interrupted_and_go_on(call, tmp_path, script):
+STATEFUL = [  # arms with every kind of state that an epoch leaves: moments, momentum, statistics
+    *(
+        (ex2a_vanishing, arm)
+        for arm in ex2a_vanishing.ARMS
+        if arm.batch_norm or arm.momentum or arm.optimizer == "adam"
+    ),
+    *((ex2b_adam, arm) for arm in ex2b_adam.ARMS[:2]),
+]
+
+
+@pytest.mark.parametrize("script, arm", STATEFUL, ids=[arm.name for _, arm in STATEFUL])
+def test_arms_of_the_exercises_go_on_behind_an_epoch_to_the_same_record(call, tmp_path, monkeypatch, script, arm):
     name = script.experiment.name
     folder, undisturbed = Folder(tmp_path / "one", name), Folder(tmp_path / "other", name)
+    monkeypatch.setattr(script, "ARMS", [arm])
+    monkeypatch.setattr(script.experiment.figures, "draw", lambda record: ())
+    for part in vars(script).keys() & {"UNTRAINED", "PLATEAU", "SEEN"}:
+        monkeypatch.setattr(script, part, ())
     assert call(undisturbed, "--quick", script=script).code == 0
-    process = folder.start("--quick", script=script.__file__)
-    assert until(lambda: len(folder.states()) > 2)
-    os.killpg(process.pid, signal.SIGINT)
-    assert ended(process, within=60).code == 130
+    with monkeypatch.context() as patch:
+        fails_at(patch, ".pt", times=1)
+        assert call(folder, "--quick", script=script).code == 1
+    assert [len(torch.load(state)["rows"]) for state in folder.states()] == [1]
     assert call(folder, "--quick", script=script).code == 0
     assert folder.record() == undisturbed.record() and folder.leftovers() == []

@@ -129,6 +129,17 @@ REFUSED = [  # flags, what is prepared, what is said
             ("[]", "{record} is not a record"),
             (json.dumps({"schema": records.SCHEMA + 1}), f"{{record}} has schema {records.SCHEMA + 1}"),
             (json.dumps({"schema": records.SCHEMA - 1}), f"{{record}} has schema {records.SCHEMA - 1}"),
+            (json.dumps({"schema": records.SCHEMA}), "{record} is damaged: record.data is missing, not a text"),
+        )
+    ),
+    *(
+        (flags, changed(arms=[arm]), f"{{record}} is damaged: arms[0].{said}. Restore it, or remove it and run again")
+        for flags in ([], ["--plot-only"])
+        for arm, said in (
+            ({"name": "x", "lr": 0.1}, "loss is missing, not a list of 3"),
+            ({"name": "x", "lr": 0.1, "loss": [0.5, 0.5]}, "loss is a list of 2, not a list of 3"),
+            ({"name": "x", "lr": 0.1, "loss": [0.5, 13.0, 0.5]}, "loss[1] is 13.0, not a number from 0 to 9"),
+            ({"name": "x", "lr": "0.1", "loss": [0.5] * 3}, "lr is '0.1', not a number"),
         )
     ),
     (["--stand-in"], nothing, "{record} is a record of real data, which generated data does not replace"),

@@ -136,7 +136,7 @@ def test_a_figure_that_is_interrupted_is_the_old_one(third, call, monkeypatch):
     assert (end.code, end.stderr) == (130, "third.py: interrupted\n") and third.contents() == before
 
 
-@pytest.mark.parametrize("epochs, said", [(0, ""), (3, "; the same command goes on from here")])
+@pytest.mark.parametrize("epochs, said", [(0, ""), (3, "; the same command, without --fresh, goes on from here")])
 def test_only_what_has_trained_is_said_to_go_on(call, tmp_path, monkeypatch, epochs, said):
     class Interrupted(progress.Progress):
         def step(self, *counted, **options):

@@ -20,9 +20,10 @@ from dask.utils import SerializableLock
 from distributed import Client, KilledWorker, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
+from . import options
+
 PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
 LOADING = SerializableLock("modules")  # one for all threads of a worker: a lazy module must not be loaded by two
-AGAIN = "The same command goes on from here"
 PATIENCE = 10  # seconds, with a scheduler that does not answer
 SILENT = logging.CRITICAL + 1
 for _name in ("distributed", "distributed.client"):  # of a scheduler that is lost they print tracebacks
@@ -158,9 +159,9 @@ def _failures_named(scheduler):
         yield
     except KilledWorker as error:
         died = f"a run's workers died again and again ({error.last_worker.address}; out of memory?)"
-        raise OSError(f"{died}. {AGAIN}") from None
+        raise OSError(f"{died}; {options.AGAIN}") from None
     except (CancelledError, CommClosedError):
-        raise OSError(f"{scheduler} is gone. {AGAIN}") from None
+        raise OSError(f"{scheduler} is gone; {options.AGAIN}") from None
 
 
 def _within(seconds, call):

@@ -95,8 +95,7 @@ class Experiment:
         except BrokenPipeError:  # of stdout, whose reader has gone: nothing is left for the interpreter to flush
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt as end:
-            same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
-            print(f"{script}: interrupted{f'; {same} goes on from here' if any(end.args) else ''}", file=sys.stderr)
+            print(f"{script}: interrupted{f'; {options.AGAIN}' if any(end.args) else ''}", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
             print(f"{script}: error: {error}", file=sys.stderr)

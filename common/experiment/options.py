@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 LARGEST = 10000  # of whole numbers that are typed
+AGAIN = "the same command, without --fresh, goes on from here"
 
 
 def _argument(read, metavar):

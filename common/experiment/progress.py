@@ -21,7 +21,7 @@ class Progress:
         self._began = self._began or now  # of the pace: the first epochs came with the start of the workers
         self._new += epochs * new * (now > self._began)
         text = f"{self.done}/{self._epochs} epochs, {self._finished}/{self._runs} runs"
-        if self._new and self.done < self._epochs:
+        if self._new and self.done < self._epochs and now - self._began > 10:  # sooner it would be a guess
             left = (now - self._began) * (self._epochs - self.done) / self._new
             text += f", about {max(1, round(left / 60))} min left"
         self._bar.set_description_str(text, refresh=False)

@@ -26,7 +26,7 @@ def damage(record, shapes):
     return wrong
 
 
-def misfit(value, shape, where="the record"):
+def misfit(value, shape, where="record"):
     """Say where a value first differs from its shape; None where it does not."""
     if isinstance(shape, dict) and isinstance(value, dict):
         inner = ((value.get(key, ...), one, f"{where}.{key}") for key, one in shape.items())
@@ -51,7 +51,8 @@ def _words(thing):
         return f"a number from {thing[0]:g} to {thing[1]:g}"
     if isinstance(thing, set):
         return f"one of {', '.join(sorted(thing))}"
-    names = {list: "a list of {}", dict: "an object of {}"}
-    if type(thing) in names:
-        return names[type(thing)].format(len(thing))
-    return "missing" if thing is ... else thing.__name__ if isinstance(thing, type) else f"{thing!r:.40}"
+    if isinstance(thing, (list, dict)):
+        return f"{'a list' if isinstance(thing, list) else 'an object'} of {len(thing)}"
+    if isinstance(thing, type):
+        return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[thing]
+    return "missing" if thing is ... else f"{thing!r:.40}"
