@@ -30,12 +30,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)), (0, (1, 2)), (0, (6, 1, 1, 1)))
 
 
-def look(number):
-    """Return the colour and the line style of line `number`: there are 81, then they start again."""
-    turn, place = divmod(number, len(COLOURS))
-    return {"color": COLOURS[place], "linestyle": LINES[(place + turn) % len(LINES)]}
-
-
 def layer_colour(layer, layers):
     """The colour of layer 1, 2, ... of so many: from orange to purple, and the last one, the output layer, black."""
     return "black" if layer == layers else matplotlib.colormaps["plasma"](0.82 - 0.24 * (layer - 1))

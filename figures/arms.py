@@ -151,25 +151,24 @@ class Arms:
         self.network = max(nets, key=lambda net: (len(net), layers(net[0])), default=[])
         self.deep = same(self.plain, self.network[0], "hidden") if self.network else []
         self.stars, self._colours = list(self._stars()), {}
+        self.strong = [arm for arm, *_ in self.stars]
 
     def _stars(self):
         mine = same(self.deep, self.network[0], "activation") if self.network else []
-        by_scheme = {arm["init"]: arm for arm in mine}
-        default, xavier = by_scheme.pop("default", None), by_scheme.pop("xavier_normal", None)
-        tuned = max((arm for init, arm in by_scheme.items() if init.startswith("kaiming")), key=success, default=None)
-        best = max((arm for arm in by_scheme.values() if "kaiming" not in arm["init"]), key=success, default=None)
-        rescue = "rescue" if best and default and learns(best) and fails(default) else scheme(best) if best else ""
-        if default:
-            yield default, "default", "#D55E00"
-        if xavier:
-            yield xavier, "Xavier", "#E69F00"
-        if tuned:
-            yield tuned, "default method tuned", "#CC79A7"
-        if best:
-            yield best, rescue, "#0072B2"
-        others = [arm for arm in same(self.default, self.deep[0], "hidden") if arm not in mine] if self.deep else []
-        for arm, colour in zip(others, cycle(("#009E73", "#56B4E9", "#8C564B"))):
-            yield arm, activation(arm), colour
+        default, xavier = ([arm for arm in mine if arm["init"] == init] for init in ("default", "xavier_normal"))
+        tuned = [arm for arm in mine if arm["init"].startswith("kaiming")]
+        rest = [arm for arm in mine if arm not in default + xavier + tuned]
+        for label, colour, arms in (
+            ("default", "#D55E00", default),
+            ("Xavier", "#E69F00", xavier),
+            ("default method tuned", "#CC79A7", tuned),
+            ("rescue", "#0072B2", rest),
+        ):
+            for arm in sorted(arms, key=success)[-1:]:
+                rescued = label != "rescue" or learns(arm) and any(map(fails, default))
+                yield arm, label if rescued else scheme(arm), colour
+        others = [arm for arm in self.default if arm in self.deep and arm not in mine]
+        yield from zip(others, map(activation, others), cycle(("#009E73", "#56B4E9", "#8C564B")))
 
     def look(self, entry):
         """The label and colour of what has the activation and the scheme of a star; of others those that are left."""

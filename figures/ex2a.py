@@ -9,22 +9,8 @@ from itertools import chain
 
 from common import plots
 from figures import per_layer
-from figures.arms import (
-    NAMES,
-    Arms,
-    above,
-    activation,
-    describe,
-    fails,
-    falls,
-    final,
-    groups,
-    hidden,
-    layers,
-    learns,
-    level,
-)
-from figures.arms import mean, same, scheme, total_norms, training, widths
+from figures.arms import NAMES, Arms, above, activation, describe, fails, falls, final, groups, hidden, layers, learns
+from figures.arms import level, mean, same, scheme, success, total_norms, training, widths
 
 __all__ = "NAMES", "draw", "line", "pick", "table", "total_norms", "widths"
 
@@ -99,10 +85,8 @@ def norms(arms):
     title = "Gradient norm of each layer"
     deep = {activation(arm): arm for arm in rows[-1]}
     if {*deep} >= {"Sigmoid", "ReLU"} and max(shares(deep["Sigmoid"])) < 0.01 and shares(deep["ReLU"])[-1] > 1:
-        title = (
-            f"With {hidden(rows[-1][0])} the Sigmoid's layer 1 stays below a hundredth of the output layer's gradient, "
-        )
-        title += "ReLU's ends above it"
+        title = f"With {hidden(rows[-1][0])} the Sigmoid's layer 1 stays below a hundredth"
+        title += " of the output layer's gradient, ReLU's ends above it"
     made, each = plots.figure(title, (len(rows), len(columns)), 0.6 + 1.75 * len(rows), arms.note(arms.default))
     for axes, (row, column) in zip(each, ((row, column) for row in rows for column in columns)):
         for arm in same(row, column, "activation"):
@@ -119,8 +103,8 @@ def xavier(arms):
     if not rows:
         return
     title = "Accuracy and gradient norms with Xavier"
-    if all(len(row) == 2 and above(*reversed(row)) for row in rows):
-        deep = max(shown, key=layers)
+    deep = max(shown, key=layers)
+    if all(len(row) == 2 and above(*reversed(row)) for row in rows) and success(deep) < 0.5:
         title = f"Xavier helps wherever it is tried, but takes the net of {hidden(deep)} to {final(deep)} only"
     wide = 1 + max(map(len, rows))
     note = arms.note(chain(*rows), "dotted: one class in ten")
@@ -143,20 +127,17 @@ def deepest(arms):
     """Test accuracy over epochs of one network: those that have a name in colour, all other initialisations grey."""
     if all(arm in arms.default for arm in arms.deep):
         return
-    stars = [arm for arm, *_ in arms.stars]
-    rest = [arm for arm in arms.deep if arm not in stars]
-    like = arms.network[0]
-    title = f"Test accuracy of {activation(like)} {widths(like)}, by initialisation"
+    like, rest = arms.network[0], [arm for arm in arms.deep if arm not in arms.strong]
     named = {label: arm for arm, label, _ in arms.stars}
+    title = f"Test accuracy of {activation(like)} {widths(like)}, by initialisation"
     if "rescue" in named:
         title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
         title += f"{final(named['rescue'])} rescued by other weights"
     others = [arm for arm in rest if arm["activation"] != like["activation"]]
     grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
     grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
-    made, (axes,) = plots.figure(
-        title, 1, 3.8, arms.note(arms.deep, *arms.meaning(arms.deep), *grey, "dotted: one class in ten")
-    )
+    note = arms.note(arms.deep, *arms.meaning(arms.deep), *grey, "dotted: one class in ten")
+    made, (axes,) = plots.figure(title, 1, 3.8, note)
     for arm in rest:
         style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
         axes.plot(range(1, len(arm["test_accuracy"]) + 1), list(map(mean, arm["test_accuracy"])), **style)
@@ -168,7 +149,7 @@ def deepest(arms):
 
 def depth(arms):
     """Final test accuracy against the number of hidden layers."""
-    shown = [arm for arm in arms.plain if arms.look(arm)[0] in [label for _, label, _ in arms.stars]]
+    shown = [arm for star in arms.strong for arm in same(arms.plain, star, "activation", "init")]
     if len({*map(layers, shown)}) < 2:
         return
     title = "Test accuracy after the last epoch by the number of hidden layers"
@@ -197,10 +178,9 @@ def trainings(arms):
     slow = [arm for arm in ladder if arm in arms.default]
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
-        title = "Slow, not stuck: every other optimizer gets the default going, and so does patience"
-    made, each = plots.figure(
-        title, len(panels), note=arms.note(chain(*panels), "default where no initialisation is named")
-    )
+        title = "Slow, not stuck: all other trainings get the default going, and so does patience"
+    note = arms.note(chain(*panels), "default where no initialisation is named")
+    made, each = plots.figure(title, len(panels), note=note)
     ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
     for axes, panel in zip(each, panels):
         for arm in panel:
@@ -215,14 +195,14 @@ def trainings(arms):
 def others(arms):
     """Test accuracy over epochs of the arms that are in none of the other figures."""
     drawn = [*arms.default, *arms.deep, *chain(*(group for group in groups(arms.network, "init") if len(group) > 1))]
-    rest = [
-        arm for arm in arms.all if arm not in drawn and arms.look(arm)[0] not in [label for _, label, _ in arms.stars]
-    ]
+    drawn += [arm for star in arms.strong for arm in same(arms.plain, star, "activation", "init")]
+    rest = [arm for arm in arms.all if arm not in drawn]
     if not rest:
         return
     made, (axes,) = plots.figure("Test accuracy of further arms", note=arms.note(rest, "dotted: one class in ten"))
     for number, arm in enumerate(rest):
-        over_epochs(axes, arm, describe(arm), **plots.look(number))
+        look = {"color": plots.COLOURS[number % 9], "linestyle": plots.LINES[number // 9 % 9]}
+        over_epochs(axes, arm, describe(arm), **look)
     finish(axes)
     yield "others", made
 
@@ -242,6 +222,7 @@ def table(record):
     """Return the results as text, one line per arm, means over the seeds: accuracy, layer 1's norm, status."""
     rows = [("arm", "test accuracy", "layer 1's gradient norm", "status of the seeds")]
     for arm in [*record["arms"], *record.get("plateau", [])]:
-        norm = mean(total_norms(arm)[0][-1])
-        rows.append((describe(arm), final(arm), f"{norm:.2g}", statuses(arm)))
-    return "\n".join(f"{name:60}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows)
+        epochs = len(arm["test_accuracy"])
+        name = describe(arm) + (f", {epochs} epochs" if epochs != record["settings"]["epochs"] else "")
+        rows.append((name, final(arm), f"{mean(total_norms(arm)[0][-1]):.2g}", statuses(arm)))
+    return "\n".join(f"{name:66}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows)

@@ -46,9 +46,7 @@ def labels(arms):
 def compared(every):
     """Return {what it is: arm} of what is compared over epochs: the default, and the best of the grid and of SGD."""
     found = {"default": next(iter(searches.of(every, "default")), None)}
-    found |= {
-        f"best of {words}": searches.best(every, which) for which, words in (("grid", "the grid"), ("sgd", "SGD"))
-    }
+    found |= {"best of the grid": searches.best(every, "grid"), "best of SGD": searches.best(every, "sgd")}
     return {words: arm for words, arm in found.items() if arm}
 
 
@@ -82,9 +80,8 @@ def accuracy(record, every):
         return
     arms = [arm for number, arm in enumerate(shown.values()) if arm not in list(shown.values())[:number]]
     texts = [f"{called(arm)} {rate}{failed(arm)}" for rate, arm in zip(searches.rates(arms), arms)]
-    looks = [
-        {"color": COLOURS.get(arm["optimizer"], "black"), "linestyle": plots.LINES[n % 9]} for n, arm in enumerate(arms)
-    ]
+    colours = [COLOURS.get(arm["optimizer"], "black") for arm in arms]
+    looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
     meant = [f"{text}: {', '.join(words for words in shown if shown[words] is arm)}" for text, arm in zip(texts, arms)]
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
@@ -132,12 +129,9 @@ def rates(record, every):
     winners = [(name, searches.best(every, which)) for which, name in names.items()]
     title = ", ".join(f"{name} {searches.rate(arm['lr'])} {arm['train']:.1%}" for name, arm in winners if arm)
     title = f"Best in training: {title}" if title else "The searches name no winner"
-    grids = {name: searches.of(every, which) for which, name in names.items() if which in ("grid", "sgd")}
-    inside = {
-        name: arm for name, arm in winners if arm and name in grids and arm not in (grids[name][0], grids[name][-1])
-    }
-    if len(inside) == 2:
-        ends = " and ".join(f"{called(arm)} at {searches.rate(arm['lr'])}" for arm in inside.values())
+    inner = [searches.best(searches.of(every, which)[1:-1], which) for which in ("sgd", "grid")]
+    if all(best and best is searches.best(every, which) for best, which in zip(inner, ("sgd", "grid"))):
+        ends = " and ".join(f"{called(arm)} at {searches.rate(arm['lr'])}" for arm in inner)
         title = f"In training {ends} do best, neither at an end of its grid"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
     for axes, split in zip(panels, SPLITS):
@@ -179,13 +173,10 @@ def random(record, every):
     title = "What random search drew and found"
     if all(bests.values()) and "grid" in bests:
         grid, *drawn = (best["train"] for best in bests.values())
+        title = f"{sum(best > grid for best in drawn)} of {len(drawn)} random searches beat the grid in training"
         if len(drawn) == 1:
-            where = "above" if drawn[0] > grid else "below"
-            title = f"The best random rate ends {abs(drawn[0] - grid):.1%} points {where} the grid's best".replace(
-                "%", ""
-            )
-        else:
-            title = f"{sum(best > grid for best in drawn)} of {len(drawn)} random searches end above the grid's best"
+            where, points = "above" if drawn[0] > grid else "below", 100 * abs(drawn[0] - grid)
+            title = f"In training the best random rate ends {points:.1f} points {where} the grid's best"
     note = plots.caption(record, "every run a mark; right: the best of each search, under all its seeds")
     made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
     draw_marks(left, every, names, "train")

@@ -25,14 +25,12 @@ def activations(arms):
     wide = max(map(layers, rows))
     title = "Outputs of the hidden layers before and while they are trained"
     moves = {arms.look(row)[0]: moved(row) for row in rows}
-    if (
-        moves.get("default", 1) < 0.001
-        and min((move for label, move in moves.items() if label != "default"), default=0) > 0.1
-    ):
-        title = f"In {rows[0]['after'][-1]} epochs the outputs of the default net do not move, those of all others do"
-    note = plots.caption(
-        arms.record, "one seed, all test images, what lies beyond in the outermost bins", *arms.meaning(rows)
-    )
+    if moves.pop("default", 1) < 0.001 and min(moves.values(), default=0) > 0.1:
+        title = (
+            f"In {rows[0]['after'][-1]} epochs the default's last hidden layer does not move, those of all others do"
+        )
+    seen = "one seed, all test images", "what lies beyond in the outermost bins", *arms.meaning(rows)
+    note = plots.caption(arms.record, *seen)
     made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.35 * len(rows), note)
     for place, axes in enumerate(each):
         row, layer = rows[place // wide], place % wide
@@ -54,10 +52,9 @@ def activations(arms):
 
 def signals(arms):
     """The signal's norm per layer before training, beside what theory/1b derives from the output layer's."""
-    stars = [arm for arm, *_ in arms.stars]
-    rest = [arm for arm in arms.deep if arm not in stars]
-    level = sorted(rest, key=lambda arm: abs(math.log(fall(arm) or math.inf)))[: 6 - len(stars)]
-    shown = sorted((arm for arm in stars + level if arm["predicted"]), key=lambda arm: fall(arm))
+    rest = [arm for arm in arms.deep if arm not in arms.strong]
+    level = sorted(rest, key=lambda arm: abs(math.log(fall(arm) or math.inf)))[: 6 - len(arms.strong)]
+    shown = sorted((arm for arm in arms.strong + level if arm["predicted"]), key=fall)
     if not shown:
         return
     title = "The signal before training, and what theory/1b predicts"
@@ -67,9 +64,8 @@ def signals(arms):
         if fall(shown[0]) < 0.01 and fall(shown[-1]) > 1:
             title += ", whether it vanishes, holds or grows"
     high = -(-len(shown) // 3)
-    note = arms.note(
-        shown, *arms.meaning(shown), "dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
-    )
+    lines = "dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
+    note = arms.note(shown, *arms.meaning(shown), lines)
     made, each = plots.figure(title, (high, min(3, len(shown))), 0.8 + 1.9 * high, note)
     for axes, arm in zip(each, shown):
         measured, predicted = arm["initial"]["signal"], arm["predicted"]["signal"]
@@ -107,9 +103,7 @@ def variance(arms):
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
         title = f"By default the images are lost on the way: a variance of {last['default']:.0e} is left of "
         title += f"{first['default']:.2g}; rescued it grows"
-    made, (axes,) = plots.figure(
-        title, note=arms.note([arm for arm, *_ in arms.stars], *arms.meaning([arm for arm, *_ in arms.stars]))
-    )
+    made, (axes,) = plots.figure(title, note=arms.note(arms.strong, *arms.meaning(arms.strong)))
     for arm, label, colour in arms.stars:
         values = arm["layer_variance"]
         plots.curve(axes, numbers(values), values, label, color=colour, marker="o", markersize=4)
@@ -128,9 +122,8 @@ def untrained(arms):
     deepest = max(map(layers, entries))
     if still and still == list(range(still[0], deepest + 1)):
         title = f"From {still[0]} hidden layers on, a step leaves most of the default's layer 1 as it is"
-    made, (left, right) = plots.figure(
-        title, 2, note=arms.note(entries, *arms.meaning(entries), "dashed: theory/1b"), sharey=False
-    )
+    note = arms.note(entries, *arms.meaning(entries), "dashed: theory/1b")
+    made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
     for group in groups(entries, "activation", "init"):
         group = sorted(group, key=layers)
         label, colour = arms.look(group[0])

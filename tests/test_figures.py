@@ -1,7 +1,7 @@
 """Every number in a picture is that of what its label, panel and axis name, whichever figures there are.
 
-The records are made up, with every number another one: a number that is drawn tells where it comes from, and what is
-written beside it is compared with that. Nothing here knows a figure by its name.
+The records are made up, every number another one: a number that is drawn tells where it comes from, and what is written
+beside it is compared with that. Nothing here knows a figure by its name.
 """
 
 import io
@@ -21,11 +21,7 @@ from common.experiment import records
 from figures import benchmark, ex2a, ex2b
 
 FIGURES = Path(ex2a.__file__).parent
-SEEDS, EPOCHS = 3, {"2a": 4, "2b": 12}
-DEEP = 50, 40, 30, 20
-
-
-# ---- made-up records ----
+SEEDS, EPOCHS, DEEP = 3, {"2a": 4, "2b": 12}, (50, 40, 30, 20)
 
 
 def made_up(draw, low, high, *size):
@@ -35,9 +31,7 @@ def made_up(draw, low, high, *size):
     return [made_up(draw, low, high, *size[1:]) for _ in range(size[0])]
 
 
-def arm(
-    draw, hidden, activation="sigmoid", init="default", optimizer="sgd", lr=0.005, momentum=0, norm=False, epochs=4
-):
+def arm(draw, hidden, activation="sigmoid", init="default", optimizer="sgd", lr=0.005, momentum=0, norm=False, n=4):
     layers = len(hidden) + 1
     return {
         "name": str(draw.random()),
@@ -49,8 +43,8 @@ def arm(
         "momentum": momentum,
         "batch_norm": norm,
         "status": [draw.choice(["ok", "ok", "collapsed"])] * SEEDS,
-        "test_accuracy": made_up(draw, 0.1, 0.9, epochs, SEEDS),
-        "gradient_norm": {kind: made_up(draw, 1e-4, 9, layers, epochs, SEEDS) for kind in ("weights", "biases")},
+        "test_accuracy": made_up(draw, 0.1, 0.9, n, SEEDS),
+        "gradient_norm": {kind: made_up(draw, 1e-4, 9, layers, n, SEEDS) for kind in ("weights", "biases")},
         "initial": {kind: made_up(draw, 1e-4, 9, layers, SEEDS) for kind in ("weights", "biases", "signal")},
         "predicted": None if norm else {"signal": made_up(draw, 1e-4, 9, layers)},
         "layer_variance": made_up(draw, 1e-4, 9, layers, SEEDS),
@@ -67,14 +61,12 @@ def record_2a(draw, some=1.0):
     arms += [arm(draw, DEEP, "relu", "kaiming_a0"), arm(draw, (20,), "identity", "gain4")]
     arms += [arm(draw, DEEP, init=init, lr=0.05) for init in ("default", "xavier_normal")] + [arm(draw, DEEP, lr=0.5)]
     arms += [arm(draw, DEEP, optimizer="adam", lr=0.001), arm(draw, DEEP, momentum=0.9), arm(draw, DEEP, norm=True)]
-    seen = [
-        arm(draw, DEEP, *net) | {"after": [0, 3, 4], "range": [0, n]}
-        for n, net in enumerate((["sigmoid"], ["relu"]), 1)
-    ]
-    for one in seen:
-        one["counts"] = [[draw.sample(range(1, 9999), 5) for _ in DEEP] for _ in one["after"]]
+    seen = [arm(draw, DEEP, activation) for activation in ("sigmoid", "relu")]
+    for top, one in enumerate(seen, 1):
+        counts = [[draw.sample(range(1, 9999), 5) for _ in DEEP] for _ in range(3)]
+        one |= {"after": [0, 3, 4], "range": [0, top], "counts": counts}
     depth = [arm(draw, (30,) * n, *net) for n in (1, 2, 3) for net in (["sigmoid"], ["relu"], ["sigmoid", "gain4"])]
-    parts = {"arms": arms, "depth": depth, "plateau": [arm(draw, DEEP, epochs=9)], "activations": seen}
+    parts = {"arms": arms, "depth": depth, "plateau": [arm(draw, DEEP, n=9)], "activations": seen}
     if some < 1:
         parts = {part: draw.sample(found, math.ceil(some * len(found))) for part, found in parts.items()}
     settings = {"lr": 0.005, "momentum": 0, "epochs": EPOCHS["2a"]}
@@ -85,8 +77,8 @@ def record_2b(draw, some=1.0):
     cases = [("adam", 1e-3, ["default", "grid"], seed) for seed in range(SEEDS)]
     cases += [("sgd", 10.0**-k, ["sgd"], seed) for k in range(5) for seed in range(SEEDS if k == 1 else 1)]
     cases += [("adam", 10.0**-k, ["grid"], 0) for k in (1, 2, 4, 5)] + [("rmsprop", 0.1, ["wide"], 0)]
-    searches = "random", "random 1", "random 2"
-    cases += [("adam", made_up(draw, 1e-5, 0.1), [name], n) for n, name in enumerate(searches) for _ in range(5)]
+    drawn = enumerate(["random"] * 5 + ["random 1"] * 5 + ["random 2"] * 5)
+    cases += [("adam", made_up(draw, 1e-5, 0.1), [name], n // 5) for n, name in drawn]
     runs = [
         {
             "name": f"{optimizer} {lr:.1e}, seed {seed}",
@@ -107,23 +99,21 @@ def record_2b(draw, some=1.0):
     return {"runs": runs, "data": "made up", "settings": settings, "planned": len(runs)}
 
 
-# ---- where a number comes from ----
-
-
 def over_seeds(values, **facts):
     """Yield (number, facts) of what may be drawn of the values of all seeds, [seed]."""
     for what, number in (("mean", np.mean(values)), ("smallest", min(values)), ("largest", max(values))):
         yield number, facts | {"what": what, "seeds": len(values)}
 
 
+def net(entry, part):
+    return {"part": part} | {field: str(entry[field]) for field in ("hidden", "activation", "init")}
+
+
 def numbers(record):
     """Yield (number, what it is) of all numbers of a record that a figure may show."""
     for part, entry in ((part, entry) for part in ("arms", "plateau", "depth") for entry in record.get(part, ())):
-        of = {field: str(entry[field]) for field in ("hidden", "activation", "init")} | {"part": part}
-        of |= {
-            "hidden layers": len(entry["hidden"]),
-            "longer": len(entry["test_accuracy"]) if part == "plateau" else None,
-        }
+        of = net(entry, part) | {"hidden layers": len(entry["hidden"])}
+        of["longer"] = len(entry["test_accuracy"]) if part == "plateau" else None
         of["training"] = str([entry[field] for field in ("optimizer", "lr", "momentum", "batch_norm")])
         for epoch, values in enumerate(entry["test_accuracy"], 1):
             yield from over_seeds(values, **of, quantity="test accuracy", epoch=epoch)
@@ -133,10 +123,8 @@ def numbers(record):
             for kind in ("weights", "biases")
         ]
         for place, (weights, biases) in enumerate(zip(*norms)):
-            of |= {
-                "layer": place + 1,
-                "called": f"layer {place + 1}" if place < len(entry["hidden"]) else "output layer",
-            }
+            called = f"layer {place + 1}" if place < len(entry["hidden"]) else "output layer"
+            of |= {"layer": place + 1, "called": called}
             yield from over_seeds(entry["initial"]["signal"][place], **of, quantity="signal")
             yield from over_seeds(entry["layer_variance"][place], **of, quantity="variance")
             if entry["predicted"]:
@@ -144,16 +132,11 @@ def numbers(record):
             for epoch, pair in enumerate(zip(weights, biases)):
                 yield from over_seeds(np.sqrt(np.square(pair).sum(0)), **of, quantity="gradient norm", epoch=epoch)
     for entry in record.get("activations", ()):
-        of = {field: str(entry[field]) for field in ("hidden", "activation", "init")} | {
-            "part": "activations",
-            "quantity": "share",
-        }
+        of = net(entry, "activations") | {"quantity": "share", "what": "mean"}
         for epoch, snapshot in zip(entry["after"], entry["counts"]):
             for layer, counts in enumerate(snapshot, 1):
-                edges = np.linspace(*entry["range"], len(counts) + 1)
-                for edge, count in zip(edges, counts):
-                    where = {"epoch": epoch, "called": f"layer {layer}", "output": edge}
-                    yield count / sum(counts), of | {"what": "mean"} | where
+                for edge, count in zip(np.linspace(*entry["range"], len(counts) + 1), counts):
+                    yield count / sum(counts), of | {"epoch": epoch, "called": f"layer {layer}", "output": edge}
     for case in {(run["optimizer"], run["lr"]) for run in record.get("runs", ())}:
         runs = [run for run in record["runs"] if (run["optimizer"], run["lr"]) == case]
         runs.sort(key=lambda run: run["seed"])
@@ -183,29 +166,21 @@ class Item:
         self.points = [known[key(value)] for value in self.y]
         whats = set.intersection(*({one["what"] for one in few} for few in self.points))
         self.points = [[one for one in few if one["what"] in whats] for few in self.points]
-        fields = {field for few in self.points for one in few for field in one}
-        shared = {
-            field: set.intersection(*({one.get(field) for one in few} for few in self.points)) for field in fields
-        }
+        fields = sorted({field for few in self.points for one in few for field in one})
+        shared = {one: set.intersection(*({of.get(one) for of in few} for few in self.points)) for one in fields}
         self.same = {field: values for field, values in shared.items() if values}
-        self.varying = sorted(fields - {*self.same})
+        self.varying = [field for field in fields if not shared[field]]
+        self.lost = {key(y) for y, few in zip(self.y, self.points) if any(of.get("failed") for of in few)}
 
     def agrees(self, facts, *but):
         return all(facts.get(field) in values for field, values in self.same.items() if field not in but)
 
 
-# ---- what is written beside it ----
-
-
 def words(field, value):
     """What must be read where this value of a field is named."""
     if field == "init":
-        text = (
-            re.sub("_from_layer2|_normal|kaiming_(?!a)", "", value)
-            .replace("kaiming_a", "a = ")
-            .replace("fan_out", "fan-out")
-        )
-        return re.findall(r"a = \d|[a-z-]{3,}|\d+", text.replace("kaiming_", ""))
+        text = re.sub(r"^a(?=\d)", "a = ", re.sub("_from_layer2|_normal|kaiming_", "", value))
+        return re.findall(r"a = \d|[a-z-]{3,}|\d+", text.replace("fan_out", "fan-out"))
     if field == "training":
         optimizer, lr, momentum, norm = value.strip("[]").replace("'", "").split(", ")
         return [f"{optimizer} {lr}"] + [f"momentum {momentum}"] * (momentum != "0") + ["batch norm"] * (norm == "True")
@@ -221,27 +196,27 @@ def words(field, value):
 
 def naming(text, field, values):
     """Those of these values of a field that a text names, by the most words."""
-    told = {value: words(field, value) for value in values}
-    told = {
-        value: len(said)
-        for value, said in told.items()
-        if all(re.search(rf"(?i)(?<![\w.]){re.escape(one)}(?!\w)", text) for one in said)
-    }
+
+    def named(words):
+        return all(re.search(rf"(?i)(?<![\w.]){re.escape(one)}(?!\w)", text) for one in words)
+
+    told = {value: len(words(field, value)) for value in values if named(words(field, value))}
     return {value for value, count in told.items() if count == max(told.values())}
 
 
 def written(axes, side):
     """The label of an axis, which may stand at another panel of the row or column that has the same range."""
     span, limits = ("colspan", "get_xlim") if side == "x" else ("rowspan", "get_ylim")
-    alike = [
-        one for one in axes.figure.axes if getattr(one.get_subplotspec(), span) == getattr(axes.get_subplotspec(), span)
-    ]
-    alike = [axes, *(one for one in alike if getattr(one, limits)() == getattr(axes, limits)())]
-    return next((one for one in (getattr(other, f"get_{side}label")() for other in alike) if one), "")
+
+    def line(one):
+        return getattr(one.get_subplotspec(), span), getattr(one, limits)()
+
+    labels = [getattr(one, f"get_{side}label")() for one in [axes, *axes.figure.axes] if line(one) == line(axes)]
+    return next(filter(None, labels), "")
 
 
-def look(artist):
-    return to_hex(artist.get_color()), artist.get_marker(), artist.get_linestyle(), str(artist.get_markerfacecolor())
+def look(line):
+    return to_hex(line.get_color()), line.get_marker(), line.get_linestyle(), str(line.get_markerfacecolor())
 
 
 def legend(found):
@@ -252,7 +227,7 @@ def labelled(axes):
     """The label that is read at each line of these axes: those at the ends by their order, or those of a legend."""
     if axes.get_legend():
         texts = legend(axes.get_legend())
-        assert len(texts) == len({*texts.values()})
+        assert len(texts) == len({*texts.values()}) == len(axes.get_legend().get_texts())
         return {line: texts.get(look(line), "") for line in axes.get_lines()}
     ends = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     ends.sort(key=lambda line: axes.transData.transform((line.get_xdata()[-1], line.get_ydata()[-1]))[1])
@@ -277,14 +252,15 @@ def items(axes, known):
         yield Item(axes, edges[:-1], values, known, texts[to_hex(patch.get_edgecolor())])
 
 
-# ---- the checks ----
-
 NAMED = "activation", "init", "hidden", "training", "called", "epoch", "optimizer", "learning rate", "search", "longer"
 TOLD_BY_X = {"layer": "called", "hidden layers": "hidden"}
 
 
-def check_bands(axes, items, known, note):
-    """Each mean of several seeds has its band, from the smallest to the largest, but for grey lines; no other has."""
+def check_panel(axes, items, known, note):
+    """Each mean of several seeds has its band, from the smallest to the largest, but for grey lines; no other has.
+
+    Runs that failed have a cross.
+    """
     left = []
     for band in axes.collections:
         corners = np.concatenate([path.vertices for path in band.get_paths()])
@@ -292,16 +268,15 @@ def check_bands(axes, items, known, note):
         left.append((to_hex(band.get_facecolor()[0]), {x: (y[0], y[-1]) for x, y in ends.items()}))
     for item in items:
         if item.same["what"] == {"mean"} and item.look[0] and not item.grey:
-            assert str(*item.same["seeds"]) in re.search("mean of (.*) seeds, band: smallest to largest", note)[
-                1
-            ].split(" or ")
+            told = re.search("mean of (.*) seeds, band: smallest to largest", note)[1].split(" or ")
+            assert str(*item.same["seeds"]) in told
             mine = next(one for one in left if one[0] == item.look[0] and [*one[1]] == list(map(float, item.x)))
             left.remove(mine)
-            for value, what in (
-                (value, what) for pair in mine[1].values() for value, what in zip(pair, ("smallest", "largest"))
-            ):
+            ends = [pair for low, high in mine[1].values() for pair in ((low, "smallest"), (high, "largest"))]
+            for value, what in ends:
                 assert any(item.agrees(one, "what") and one["what"] == what for one in known.get(key(value), ())), value
-    assert not left
+    lost, crosses = (set().union(*(one.lost for one in items if (one.label == "failed") == cross)) for cross in (0, 1))
+    assert not left and (lost == crosses or items[0].across != "learning rate")
 
 
 def check_place(item, every):
@@ -320,7 +295,6 @@ def check_place(item, every):
 def check_words(item, items, title, note):
     """What is read nearest to an item, of what its figure has several of, is what the item shows."""
     if item.label == "failed":
-        assert all(any(one.get("failed") for one in alternatives) for alternatives in item.points)
         return
     glossary = dict(part.split(": ", 1) for part in note.split("; ") if ": " in part)
     ticks = dict(zip(item.axes.get_xticks(), item.axes.get_xticklabels()))
@@ -335,62 +309,56 @@ def check_words(item, items, title, note):
             far = {value for value in others if naming(f"{title}; {note}", field, [value])}
             assert mine & next(filter(None, named), far), (item.label, item.heading, field, mine, named, far)
     theory = item.same["what"] == {"theory"}
-    assert ("theory/1b" in note) >= theory and (item.look[2] == "--") == theory or "theory/1b" not in note
-    assert "mean" in item.same["what"] or theory or "every run" in note or "one seed" in note
-    if item.grey:
-        rest = sum(one.grey and one.look[2] == "-" for one in items)
-        assert not rest or f"grey: {rest} other initialisations" in note
+    assert "theory/1b" in note and (item.look[2] == "--") == theory or "theory/1b" not in note and not theory
+    assert theory or "mean" in item.same["what"] or "every run" in note or "one seed" in note
+    rest = sum(one.grey and one.look[2] == "-" for one in items)
+    assert not rest or f"grey: {rest} other initialisations" in note
 
 
 def needed(facts):
     """Whether a number has to be in a figure: all test accuracies, signals and outputs, and all results of searches."""
-    if facts["part"] == "depth":
-        return (
-            facts["quantity"] in ("signal", "weights") and facts["layer"] == 1 and facts["what"] in ("mean", "theory")
-        )
-    if facts["part"] in ("arms", "plateau"):
-        return facts["quantity"] == "test accuracy" and facts["what"] == "mean"
-    return facts["part"] == "activations" or facts["what"] in ("run", "first seed")
+    what, quantity, part = facts["what"], facts["quantity"], facts["part"]
+    if part == "depth":
+        return quantity in ("signal", "weights") and facts["layer"] == 1 and what in ("mean", "theory")
+    if part in ("arms", "plateau"):
+        return quantity == "test accuracy" and what == "mean"
+    return part == "activations" or what in ("run", "first seed")
 
 
-def walk(module, record):
-    """Check all figures that are drawn of a record; return their titles."""
-    every, known, names, titles, drawn = list(numbers(record)), {}, set(), set(), set()
+@pytest.mark.parametrize("module, made", [(ex2a, record_2a), (ex2b, record_2b)])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_number_is_that_of_its_label_panel_and_axis_whichever_arms_there_are(module, made, seed):
+    draw = random.Random(seed)
+    record = made(draw, draw.uniform(0.05, 0.9) if seed else 1.0)
+    every, known, drawn, figures = list(numbers(record)), {}, set(), list(module.draw(record))
+    assert len(dict(figures)) == len(figures)
     for number, facts in every:
         known.setdefault(key(number), []).append(facts)
-    for name, picture in module.draw(record):
+    for _, picture in figures:
         title, note = (" ".join(text.split()) for text in (picture.get_suptitle(), picture.get_supxlabel()))
         found = [item for axes in picture.axes for item in items(axes, known)]
-        assert found and name not in names
         for axes in picture.axes:
-            check_bands(axes, [item for item in found if item.axes is axes], known, note)
+            check_panel(axes, [item for item in found if item.axes is axes], known, note)
         for item in found:
             check_place(item, every)
             check_words(item, found, title, note)
         ends = {f"{value:.1%}" for item in found for value in item.y}
         assert ends.issuperset(re.findall(r"[\d.]+%", re.sub(r"within \d+%", "", title))), title
         drawn.update(key(value) for item in found for value in item.y)
-        names.add(name)
-        titles.add(title)
     assert not [facts for number, facts in every if needed(facts) and key(number) not in drawn]
-    return titles
 
 
-# ---- the tests ----
-
-MODULES = (ex2a, record_2a), (ex2b, record_2b)
-
-
-@pytest.mark.parametrize("module, record", MODULES)
-def test_every_number_is_that_of_its_label_panel_and_axis(module, record):
-    walk(module, record(random.Random(0)))
-
-
-@pytest.mark.parametrize("module, record", MODULES)
-@pytest.mark.parametrize("seed", range(1, 5))
-def test_any_arms_in_any_order_are_drawn(module, record, seed):
-    draw = random.Random(seed)
-    walk(module, record(draw, draw.uniform(0.05, 0.9)))
+@pytest.mark.parametrize("module", [ex2a, ex2b])
+def test_a_title_says_something_else_where_all_arms_do_alike(module):
+    record = records.read(FIGURES / f"{module.__name__.rpartition('.')[2]}.json")
+    titles = {name: picture.get_suptitle() for name, picture in module.draw(record)}
+    kept = "name", "hidden", "activation", "init", "optimizer", "lr", "momentum", "batch_norm", "searches", "seed"
+    for part in filter(lambda part: isinstance(part, list), record.values()):
+        for entry in part:
+            last = [other for other in part if other.get("hidden") == entry.get("hidden")][-1]
+            entry |= {field: value for field, value in last.items() if field not in kept}
+    drawn = {name: picture.get_suptitle() for name, picture in module.draw(record)}
+    assert drawn.keys() == titles.keys() and not set(drawn.values()) & set(titles.values())
 
 
 def test_what_did_not_end_well_is_drawn():
@@ -428,6 +396,6 @@ def test_plot_only_replaces_every_picture(tmp_path):
     names = {path.name for path in FIGURES.glob("ex2b_*.png")}
     for name in names:
         (tmp_path / name).write_bytes(b"old")
-    script = FIGURES.parent / "ex2b_adam.py"
-    subprocess.run([sys.executable, script, "--plot-only", "--out", tmp_path], check=True, capture_output=True)
-    assert names and all((tmp_path / name).read_bytes()[1:4] == b"PNG" for name in names)
+    command = [sys.executable, FIGURES.parent / "ex2b_adam.py", "--plot-only", "--out", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    assert all((tmp_path / name).read_bytes()[1:4] == b"PNG" for name in names)
