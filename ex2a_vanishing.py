@@ -49,7 +49,7 @@ class Arm:
 
 # The parameters of the default method, kaiming_uniform_: a, mode, nonlinearity.
 TUNED = "kaiming_a1", "kaiming_a0", "kaiming_a1_fan_out", "kaiming_a0_fan_out", "kaiming_tanh", "kaiming_tanh_fan_out"
-LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"  # what the logistic function needs
+LADDER = "gain4", "gain4_from_layer2", "gain4_from_layer2_centred"  # what the Sigmoid needs
 RESCUE = "orthogonal6_from_layer2_centred"  # the best on held-out training images: figures/choices/rescue.py
 ARMS = (
     *(Arm(shape, activation) for activation in ("sigmoid", "relu") for shape in SHAPES),

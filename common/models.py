@@ -129,7 +129,7 @@ def weights(method, **options):
 
 
 def from_layer2(method, gain):
-    """The scheme with `gain` where the input is a logistic output, and gain 1 in layer 1, which sees pixels."""
+    """The scheme with `gain` where the input is a Sigmoid output, and gain 1 in layer 1, which sees pixels."""
 
     def scheme(layers):
         weights(method)(layers[:1])
@@ -159,7 +159,7 @@ SCHEMES = {
     "kaiming_a0_fan_out": weights(init.kaiming_uniform_, a=0, mode="fan_out"),  # Var(W) = 2 / fan_out
     "kaiming_tanh": weights(init.kaiming_uniform_, nonlinearity="tanh"),  # Var(W) = 25 / (9 fan_in)
     "kaiming_tanh_fan_out": weights(init.kaiming_uniform_, mode="fan_out", nonlinearity="tanh"),
-    "gain4": weights(init.xavier_normal_, gain=4.0),  # undoes the slope 1/4 of the logistic function at 0
+    "gain4": weights(init.xavier_normal_, gain=4.0),  # undoes the slope 1/4 of the Sigmoid at 0
     "gain4_from_layer2": from_layer2(init.xavier_normal_, 4.0),
     "gain4_from_layer2_centred": centred(from_layer2(init.xavier_normal_, 4.0)),
     "gain6_from_layer2_centred": centred(from_layer2(init.xavier_normal_, 6.0)),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CRUDE = 0.25  # the largest slope of the logistic function: its factor per layer for weights below 1
+CRUDE = 0.25  # the largest slope of the Sigmoid: its factor per layer for weights below 1
 
 # Expectations over a standard normal Z are sums over this grid. For an analytic integrand that dies out,
 # the trapezoidal rule converges as fast as Gauss-Hermite, and a narrow peak (large q) does not spoil it.
@@ -112,7 +112,7 @@ def scheme(name, sizes):
 def predict_net(weights, biases, activation, input_square=1.0):
     """Predict for a net as it is: weights (..., n_l, n_{l-1}) and biases (..., n_l) of each layer, members in front.
 
-    Behind a logistic function z_j = sum_k W_jk (h_k - 1/2) + (b_j + 1/2 sum_k W_jk), which holds for any biases;
+    Behind a Sigmoid z_j = sum_k W_jk (h_k - 1/2) + (b_j + 1/2 sum_k W_jk), which holds for any biases;
     centred ones make the second bracket 0.
     """
     sizes = (weights[0].shape[-1], *(w.shape[-2] for w in weights))

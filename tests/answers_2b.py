@@ -48,16 +48,25 @@ def off_the_shelf(page):
     words = "With its defaults Adam ends at {} ± {} in the test after {} epochs, over three seeds."
     page.says(words, *mean_and_spread(ADAM_TEST), 50)
     page.says("test accuracy over {} epochs of CIFAR-10, and the last ten enlarged", 50, true=True)
-    page.claims({"which stands for the classifier of the last sheet": True})  # of the sheet's wording
+    page.claims({"in place of the classifier of the last sheet": True})  # of the sheet's wording
+    widths = " / ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
+    parameters = sum(weight.numel() for weight in models.cnn(32, 0).parameters())
+    page.says(f"{widths} channels, where a slash stands for max pooling: {{}} parameters", parameters)
+    planned = sum(len(cases) for _, cases in ex2b_adam.plan(ex2b_adam.Settings(seeds=3)).values())
+    so_far = len(seeds_of("sgd", 0.01)) == len(seeds_of("adam", 0.01)) == 1
+    words = "Of the {} runs of this command the record has {} so far: SGD and Adam at {} have one seed yet"
+    page.says(words, planned, len(RUNS), 0.01, true=so_far)
     page.says("batches of {}, a constant rate, no weight decay", ex2b_adam.BATCH_SIZE, true=True)
-    page.says("SGD has momentum {}. *Training", ex2b_adam.MOMENTUM)
+    page.says("SGD has momentum {}. Of the", ex2b_adam.MOMENTUM)
     page.claims({"that of the whole training set at the end": True})  # a definition, which test_reference.py proves
 
 
 def against_sgd(page):
     rivals = {lr: finals(seeds_of("sgd", lr)[0]) for lr in (1.0, 0.1, 0.01, 0.001, 0.0001)}
     best = max(rivals, key=rivals.get) == 0.1 and max(GRID, key=lambda lr: finals(GRID[lr])) == 1e-3
-    words = "Tuned alike, by the best of five rates, Adam ({}) ends at {} ± {} in the test and SGD ({}) at {} ± {}"
+    words = (
+        "chosen by final training accuracy of seed 0), Adam ({}) ends at {} ± {} in the test and SGD ({}) at {} ± {}"
+    )
     page.says(words, 1e-3, *mean_and_spread(ADAM_TEST), 0.1, *mean_and_spread(SGD_TEST), true=best)
     ahead = percent(np.mean(ADAM_TEST) - np.mean(SGD_TEST))
     words = "an improvement of {} points that three seeds do not make reliable (p = {})"
@@ -67,9 +76,10 @@ def against_sgd(page):
     page.table("three seeds", [["Adam 1e-3", *rows[0]], ["SGD 0.1", *rows[1]], ["p", *(p(*pair) for pair in columns)]])
     adam, sgd = ([np.mean(values) for values in column] for column in zip(*columns))
     disagree = adam[0] < sgd[0] and adam[2] < sgd[2] and adam[3] > sgd[3] and adam[1] > sgd[1]
-    page.claims({"In training and over the last ten epochs SGD is ahead, and its loss is lower": disagree})
-    lowest = p(range(3), range(10, 13))
-    page.says("p cannot be below {} with three seeds each", lowest, true=all(p(*pair) >= lowest for pair in columns))
+    undecided = disagree and all(p(*pair) > 0.05 for pair in columns)
+    page.claims(
+        {"In training and over the last ten epochs SGD is ahead, and its loss is lower: not decided either": undecided}
+    )
 
 
 def by_grid(page):
@@ -80,9 +90,11 @@ def by_grid(page):
     rows = [[k, 10**-k, *map(percent, finals(GRID[lr]))] for k, lr in enumerate(sorted(GRID, reverse=True), 1)]
     page.table("k", rows)
     page.claims({"every run a mark": True})
-    next_best = order[1] == 0.01 and finals(GRID[0.01])[0] < min(ADAM_TRAIN)
-    words = "Each rate has one seed here; the next best, {}, is lower than the default under each of its three seeds"
-    page.says(words, 0.01, true=next_best)
+    below = order[1] == 0.01 and finals(GRID[0.01])[0] < min(ADAM_TRAIN)
+    page.says("{} is below all three seeds of the default, but", 0.01, true=below)
+    level = p(over_seeds(RANDOM)[0], ADAM_TRAIN) > 0.9
+    page.says("but the random rate {} beside it is level with it", RANDOM[0]["lr"])
+    page.claims({"Sure is the order of magnitude only": level})
     falling = GRID[1e-5]["train_loss"][-1] < min(GRID[1e-5]["train_loss"][:-5])
     words = "its edges do not matter: {} still learns, {} is too slow for {} epochs"
     page.says(words, 0.1, 0.00001, 50, true=falling and finals(GRID[0.1])[1] > 0.5 and order[-1] == 1e-5)

@@ -136,13 +136,15 @@ def comparisons():
     return {
         "largest for the last weight, $`i = n`$, with $`1/4`$; the bound is never attained": never,
         r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$; it is 0": up_to_x,
-        r"it grows without bound once $`\lvert w_j \rvert < 1`$ falls": no_bound,
+        r"and in chains of more than two it grows without bound once $`\lvert w_j \rvert < 1`$ falls": no_bound,
         "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
         r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
-        "| no; it is approached for $`n = i = 2`$ only | approached at": approached and never,
-        "at every depth, as the weights tend to 1 |": no_decay,
+        "| no; it is approached for $`n = i = 2`$ only |": approached and never,
+        r"for $`x > 0`$: yes for $`n = 2`$; in longer chains approached, as": no_decay
+        and relu(0.5, 2) == [2]
+        and relu(0.99, 3)[0] < 2,
         r"| at most $`(1/4)^{n-i+1} \prod_{j>i} \lvert w_j \rvert`$ |": weighted,
-        "| no bound: $`x\\,w^{n-2}`$ for weights $`w > 0`$ |": no_bound and together,
+        "in longer chains no bound: $`x\\,w^{n-2}`$ for weights $`w > 0`$ |": no_bound and together,
         "nothing forces a decay with depth": no_decay,
         "the derivative is $`x\\, w^{n-2}`$ for every $`i`$:": together,
         "the gradients vanish ($`w < 1`$) or explode ($`w > 1`$) together as the depth grows": together,
@@ -155,7 +157,7 @@ def comparisons():
         "over the default and loses a factor": product["Sigmoid, Xavier"] < 1,
         "the best, tanh's gain with fan-out, is better than": best == "Sigmoid, tanh's gain, fan-out",
         "and loses a factor of 65": product["Sigmoid, Xavier"] < product[best] < 1,
-        "With a Sigmoid, only centred biases keep the first layer's signal within a factor of two of the output's": (
+        "of these schemes only centred biases keep the first layer's signal within a factor of two of the output's": (
             balanced == {label for label in product if label.endswith(", centred")}
         ),
         "in each layer of each row but the last": theory.CRUDE**4 == 1 / 256,  # that row is no prediction
