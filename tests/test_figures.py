@@ -247,7 +247,8 @@ def items(axes, known):
         elif len({*y}) > 1 or x != [0, 1]:
             yield Item(axes, x, y, known, label, look(line))
     for patch in axes.patches:
-        (values, edges, _), (found,) = patch.get_data(), axes.figure.legends
+        values, edges, _ = patch.get_data()
+        found = next(filter(None, (one.get_legend() for one in axes.figure.axes)))
         texts = {colour: text for (colour, *_), text in legend(found).items()}
         yield Item(axes, edges[:-1], values, known, texts[to_hex(patch.get_edgecolor())])
 
@@ -298,7 +299,7 @@ def check_words(item, items, title, note):
         return
     glossary = dict(part.split(": ", 1) for part in note.split("; ") if ": " in part)
     ticks = dict(zip(item.axes.get_xticks(), item.axes.get_xticklabels()))
-    near = ["" if item.across else ticks[item.x[0]].get_text()]
+    near = ["" if item.across else " ".join(ticks[item.x[0]].get_text().split())]
     near += [f"{text} {glossary.get(text.split(': ')[0], '')}" for text in (item.label, item.heading)]
     for field in (*NAMED, "quantity"):
         mine = item.same.get(field, {None}) - {None}
