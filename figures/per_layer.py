@@ -46,7 +46,7 @@ def activations(arms):
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         axes.set(yscale="log", ylim=(1e-4, 1))
         axes.minorticks_off()
-    each[0].legend(fontsize=6.5, loc="lower center", frameon=False)
+    each[0].legend(fontsize=6.5, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2)
     yield "activations", made
 
 

@@ -248,8 +248,8 @@ def items(axes, known):
             yield Item(axes, x, y, known, label, look(line))
     for patch in axes.patches:
         values, edges, _ = patch.get_data()
-        found = next(filter(None, (one.get_legend() for one in axes.figure.axes)))
-        texts = {colour: text for (colour, *_), text in legend(found).items()}
+        found = legend(next(filter(None, (one.get_legend() for one in axes.figure.axes))))
+        texts = {colour: text for (colour, *_), text in found.items()}
         yield Item(axes, edges[:-1], values, known, texts[to_hex(patch.get_edgecolor())])
 
 
@@ -258,10 +258,7 @@ TOLD_BY_X = {"layer": "called", "hidden layers": "hidden"}
 
 
 def check_panel(axes, items, known, note):
-    """Each mean of several seeds has its band, from the smallest to the largest, but for grey lines; no other has.
-
-    Runs that failed have a cross.
-    """
+    """Each mean of several seeds has its band (grey ones none), each run that failed its cross, each layer its line."""
     left = []
     for band in axes.collections:
         corners = np.concatenate([path.vertices for path in band.get_paths()])
@@ -277,6 +274,8 @@ def check_panel(axes, items, known, note):
             for value, what in ends:
                 assert any(item.agrees(one, "what") and one["what"] == what for one in known.get(key(value), ())), value
     lost, crosses = (set().union(*(one.lost for one in items if (one.label == "failed") == cross)) for cross in (0, 1))
+    layers = [item for item in items if "called" in item.same and item.across == "epoch"]
+    assert not layers or {len(layers) - 1} == layers[0].same["hidden layers"]
     assert not left and (lost == crosses or items[0].across != "learning rate")
 
 
@@ -369,8 +368,7 @@ def test_what_did_not_end_well_is_drawn():
         for kinds in (one["gradient_norm"], one["initial"]):
             kinds |= {kind: np.full(np.shape(values), bad).tolist() for kind, values in kinds.items()}
         one |= {"status": ["non-finite"] * SEEDS, "layer_variance": [[bad] * SEEDS] * len(one["layer_variance"])}
-    for run in other["runs"]:
-        run["status"] = "collapsed"
+    other["runs"] = [run | {"status": "collapsed"} for run in other["runs"]]
     for module, record in ((ex2a, whole), (ex2b, other)):
         for _, picture in module.draw(record):
             picture.save(io.BytesIO())
@@ -394,9 +392,9 @@ def test_the_committed_figures_are_those_of_the_record(module):
 
 def test_plot_only_replaces_every_picture(tmp_path):
     (tmp_path / "ex2b.json").write_bytes((FIGURES / "ex2b.json").read_bytes())
-    names = {path.name for path in FIGURES.glob("ex2b_*.png")}
-    for name in names:
-        (tmp_path / name).write_bytes(b"old")
+    pictures = [tmp_path / path.name for path in FIGURES.glob("ex2b_*.png")]
+    for picture in pictures:
+        picture.write_bytes(b"old")
     command = [sys.executable, FIGURES.parent / "ex2b_adam.py", "--plot-only", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True)
-    assert all((tmp_path / name).read_bytes()[1:4] == b"PNG" for name in names)
+    assert all(picture.read_bytes()[1:4] == b"PNG" for picture in pictures)
