@@ -184,7 +184,7 @@ def random(record, every):
     for place, (which, best) in enumerate(bests.items()):
         if best:
             right.plot([place] * len(best["status"]), best["final"]["train"], linestyle="", **look(every, which))
-        ticks.append(f"{which}\n{searches.rate(best['lr'])}" if best else which)
+        ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
     right.set_title("the best of each search: final training accuracy", fontsize=9, loc="left")
     plots.percent(right, chance=False)
@@ -225,5 +225,6 @@ def table(record):
         if len(arm["status"]) > 1:
             values = (f"{fmean(arm['final'][key]):.2%} +- {stdev(arm['final'][key]):.2%}" for key in ("train", "test"))
             values = " in training and ".join(values)
-            lines.append(f"{arm['name']}{failed(arm)}, {len(arm['status'])} seeds: {values} in the test")
+            name = f"{called(arm)} {searches.rate(arm['lr'])}{failed(arm)}"
+            lines.append(f"{name}, {len(arm['status'])} seeds: {values} in the test")
     return "\n".join(lines)

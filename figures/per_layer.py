@@ -46,7 +46,7 @@ def activations(arms):
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         axes.set(yscale="log", ylim=(1e-4, 1))
         axes.minorticks_off()
-    made.legend(*each[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8, frameon=False)
+    each[0].legend(fontsize=6.5, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2)
     yield "activations", made
 
 

@@ -247,8 +247,9 @@ def items(axes, known):
         elif len({*y}) > 1 or x != [0, 1]:
             yield Item(axes, x, y, known, label, look(line))
     for patch in axes.patches:
-        (values, edges, _), (found,) = patch.get_data(), axes.figure.legends
-        texts = {colour: text for (colour, *_), text in legend(found).items()}
+        values, edges, _ = patch.get_data()
+        found = legend(next(filter(None, (one.get_legend() for one in axes.figure.axes))))
+        texts = {colour: text for (colour, *_), text in found.items()}
         yield Item(axes, edges[:-1], values, known, texts[to_hex(patch.get_edgecolor())])
 
 
@@ -257,10 +258,7 @@ TOLD_BY_X = {"layer": "called", "hidden layers": "hidden"}
 
 
 def check_panel(axes, items, known, note):
-    """Each mean of several seeds has its band, from the smallest to the largest, but for grey lines; no other has.
-
-    Runs that failed have a cross.
-    """
+    """Each mean of several seeds has its band (grey ones none), each run that failed its cross, each layer its line."""
     left = []
     for band in axes.collections:
         corners = np.concatenate([path.vertices for path in band.get_paths()])
@@ -276,6 +274,8 @@ def check_panel(axes, items, known, note):
             for value, what in ends:
                 assert any(item.agrees(one, "what") and one["what"] == what for one in known.get(key(value), ())), value
     lost, crosses = (set().union(*(one.lost for one in items if (one.label == "failed") == cross)) for cross in (0, 1))
+    layers = [item for item in items if "called" in item.same and item.across == "epoch"]
+    assert not layers or {len(layers) - 1} == layers[0].same["hidden layers"]
     assert not left and (lost == crosses or items[0].across != "learning rate")
 
 
@@ -298,7 +298,7 @@ def check_words(item, items, title, note):
         return
     glossary = dict(part.split(": ", 1) for part in note.split("; ") if ": " in part)
     ticks = dict(zip(item.axes.get_xticks(), item.axes.get_xticklabels()))
-    near = ["" if item.across else ticks[item.x[0]].get_text()]
+    near = ["" if item.across else " ".join(ticks[item.x[0]].get_text().split())]
     near += [f"{text} {glossary.get(text.split(': ')[0], '')}" for text in (item.label, item.heading)]
     for field in (*NAMED, "quantity"):
         mine = item.same.get(field, {None}) - {None}
@@ -368,8 +368,7 @@ def test_what_did_not_end_well_is_drawn():
         for kinds in (one["gradient_norm"], one["initial"]):
             kinds |= {kind: np.full(np.shape(values), bad).tolist() for kind, values in kinds.items()}
         one |= {"status": ["non-finite"] * SEEDS, "layer_variance": [[bad] * SEEDS] * len(one["layer_variance"])}
-    for run in other["runs"]:
-        run["status"] = "collapsed"
+    other["runs"] = [run | {"status": "collapsed"} for run in other["runs"]]
     for module, record in ((ex2a, whole), (ex2b, other)):
         for _, picture in module.draw(record):
             picture.save(io.BytesIO())
@@ -393,9 +392,9 @@ def test_the_committed_figures_are_those_of_the_record(module):
 
 def test_plot_only_replaces_every_picture(tmp_path):
     (tmp_path / "ex2b.json").write_bytes((FIGURES / "ex2b.json").read_bytes())
-    names = {path.name for path in FIGURES.glob("ex2b_*.png")}
-    for name in names:
-        (tmp_path / name).write_bytes(b"old")
+    pictures = [tmp_path / path.name for path in FIGURES.glob("ex2b_*.png")]
+    for picture in pictures:
+        picture.write_bytes(b"old")
     command = [sys.executable, FIGURES.parent / "ex2b_adam.py", "--plot-only", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True)
-    assert all((tmp_path / name).read_bytes()[1:4] == b"PNG" for name in names)
+    assert all(picture.read_bytes()[1:4] == b"PNG" for picture in pictures)
