@@ -226,7 +226,7 @@ def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
         "PYTHONIOENCODING": encoding,
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
         "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1",
-        "MPLBACKEND": "module://not_installed.backend_inline",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
     with open(folder / "stdout", "wb") as file:
         writer = pipe_without_reader()
