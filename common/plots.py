@@ -27,7 +27,7 @@ STYLE = {
 }
 # Okabe & Ito's colours, which stay apart in the common colour-vision deficiencies; line styles go with them.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B", "#999999")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)), (0, (1, 2)), (0, (6, 1, 1, 1)))
+LINES = "-", "--", "-.", ":"
 
 
 def layer_colour(layer, layers):
@@ -42,7 +42,7 @@ def rate_colour(lr):
 
 def depth_colour(depth):
     """The colour of a network of so many hidden layers, the darker the deeper."""
-    return matplotlib.colormaps["YlGnBu"](1 - 0.6**depth)
+    return matplotlib.colormaps["YlGnBu"](min(0.12 + 0.22 * depth, 1))
 
 
 @contextmanager
@@ -69,6 +69,13 @@ class Picture(Figure):
         image.save(file, "PNG")
 
 
+def wrap(text, width):
+    """Break a text into as few lines as this width allows, of about the same length; "a = 0" stays whole."""
+    text = text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    lines = len(textwrap.wrap(text, width))
+    return next(filled for less in range(1, width + 1) if (filled := textwrap.fill(text, less)).count("\n") < lines)
+
+
 def figure(title, panels=1, height=3.4, note=None, sharey=True):
     """Return a Picture and its list of axes, row by row; `title` states the finding, `note` what is shown.
 
@@ -78,9 +85,9 @@ def figure(title, panels=1, height=3.4, note=None, sharey=True):
     with style():
         made = Picture(figsize=(7.5, height), layout="constrained")
         axes = made.subplots(rows, columns, sharey=sharey, squeeze=False)
-        made.suptitle(textwrap.fill(title, 84), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+        made.suptitle(wrap(title, 84), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
         if note:
-            made.supxlabel(textwrap.fill(note, 128), x=0.01, ha="left", fontsize=7.5, color="0.35")
+            made.supxlabel(wrap(note, 128), x=0.01, ha="left", fontsize=7.5, color="0.35")
     return made, list(axes.flat)
 
 
@@ -153,7 +160,10 @@ def log(*panels):
 
 
 def end_labels(axes, size=8):
-    """Write each curve's label behind its end, pushed apart where two would overlap."""
+    """Write each curve's label behind its end, pushed apart where two would overlap.
+
+    Where curves are dashed a sample of the curve leads to each label.
+    """
     transform = axes.transScale + axes.transLimits  # data -> fraction of the axes
     ends = []
     for line in axes.get_lines():
@@ -171,9 +181,14 @@ def end_labels(axes, size=8):
                 low[0], high[0] = low[0] - overlap / 2, high[0] + overlap / 2
         for i, end in enumerate(ends):
             end[0] = min(max(end[0], gap * (i + 0.5)), 1 - gap * (len(ends) - i - 0.5))
+    dashed = any(line.is_dashed() for _, line in ends)
     for height, line in ends:
         look = {"va": "center", "fontsize": size, "color": line.get_color()}
-        axes.annotate(line.get_label(), (1, height), (4, 0), "axes fraction", "offset points", **look)
+        if dashed:
+            drawn = {"color": line.get_color(), "linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
+            look["arrowprops"] = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 4} | drawn
+        where = (1, height), (30 if dashed else 4, 0), "axes fraction", "offset points"
+        axes.annotate(line.get_label(), *where, **look)
 
 
 def finish(made):

@@ -185,7 +185,7 @@ class Arms:
 
     def meaning(self, arms):
         """What the labels of look() mean in a figure of these arms."""
-        found = dict.fromkeys((self.look(arm)[0], scheme(arm)) for arm in arms)
-        words = [f"{label}: {how}" for label, how in found if label in ("default method tuned", "rescue")]
+        named = [(arm, label) for arm, label, _ in self.stars if label in ("default method tuned", "rescue")]
+        words = [f"{label}: {scheme(arm)}" for arm, label in named if same(arms, arm, "activation", "init")]
         several = self.network and len({arm["activation"] for arm in arms}) > 1
         return words + [f"{activation(self.network[0])} and default where nothing else is said"] * bool(several)

@@ -5,7 +5,7 @@ A title states a lesson where the condition beside it holds on the record, and s
 
 import math
 from collections import Counter
-from itertools import chain
+from itertools import chain, cycle
 
 from common import plots
 from figures import per_layer
@@ -54,7 +54,7 @@ def accuracy(arms):
     for axes, panel in zip(each, panels):
         for arm in panel:
             alike = [other for other in panel if layers(other) == layers(arm)].index(arm)
-            look = {"color": plots.depth_colour(layers(arm)), "linestyle": plots.LINES[alike % 9]}
+            look = {"color": plots.depth_colour(layers(arm)), "linestyle": plots.LINES[alike % 4]}
             over_epochs(axes, arm, widths(arm), **look)
         finish(axes, activation(panel[0]))
     yield "accuracy", made
@@ -142,7 +142,8 @@ def deepest(arms):
         style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
         axes.plot(range(1, len(arm["test_accuracy"]) + 1), list(map(mean, arm["test_accuracy"])), **style)
     for arm, label, colour in arms.stars:
-        over_epochs(axes, arm, label, color=colour, linewidth=2)
+        text = f"{label}: {scheme(arm).removesuffix(', centred')}" if label == "rescue" else label
+        over_epochs(axes, arm, text, color=colour, linewidth=2)
     finish(axes)
     yield "deepest", made
 
@@ -168,13 +169,13 @@ def depth(arms):
 
 
 def trainings(arms):
-    """Test accuracy over epochs of one network under other optimizers, and of what was trained longer."""
+    """Test accuracy over epochs of one network under other trainings, and of what was trained longer."""
     ladder = [arm for group in groups(arms.network, "init") if len(group) > 1 for arm in group]
     longer = arms.record.get("plateau", [])
     panels = [panel for panel in (ladder, longer) if panel]
     if not panels:
         return
-    title = "Test accuracy with other optimizers and after more epochs"
+    title = "Test accuracy with other trainings and after more epochs"
     slow = [arm for arm in ladder if arm in arms.default]
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
@@ -182,11 +183,16 @@ def trainings(arms):
     note = arms.note(chain(*panels), "default where no initialisation is named")
     made, each = plots.figure(title, len(panels), note=note)
     ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
+    spare = cycle(plots.COLOURS[:4:-1])
+    colours = [arms.look(way[0])[1] if any(arm in arms.plain for arm in way) else next(spare) for way in ways]
+    usual = arms.record["settings"]["lr"]
+    lrs = sorted({arm["lr"] for arm in ladder + longer}, key=lambda lr: (lr != usual, lr))
     for axes, panel in zip(each, panels):
         for arm in panel:
-            way = next(number for number, group in enumerate(ways) if arm in group)
+            look = {"linestyle": plots.LINES[lrs.index(arm["lr"]) % 4]}
+            look["color"] = next(colour for colour, way in zip(colours, ways) if arm in way)
             label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
-            over_epochs(axes, arm, label, color=plots.rate_colour(arm["lr"]), linestyle=plots.LINES[way % 9])
+            over_epochs(axes, arm, label, **look)
         nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
         finish(axes, f"{nets}, for {len(panel[0]['test_accuracy'])} epochs")
     yield "trainings", made
@@ -201,7 +207,7 @@ def others(arms):
         return
     made, (axes,) = plots.figure("Test accuracy of further arms", note=arms.note(rest, "dotted: one class in ten"))
     for number, arm in enumerate(rest):
-        look = {"color": plots.COLOURS[number % 9], "linestyle": plots.LINES[number // 9 % 9]}
+        look = {"color": plots.COLOURS[number % 9], "linestyle": plots.LINES[number // 9 % 4]}
         over_epochs(axes, arm, describe(arm), **look)
     finish(axes)
     yield "others", made
@@ -225,4 +231,5 @@ def table(record):
         epochs = len(arm["test_accuracy"])
         name = describe(arm) + (f", {epochs} epochs" if epochs != record["settings"]["epochs"] else "")
         rows.append((name, final(arm), f"{mean(total_norms(arm)[0][-1]):.2g}", statuses(arm)))
-    return "\n".join(f"{name:66}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows)
+    wide = max(len(name) for name, *_ in rows) + 2
+    return "\n".join(f"{name:{wide}}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows)

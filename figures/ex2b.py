@@ -99,26 +99,30 @@ def accuracy(record, every):
 
 
 def look(every, which):
-    """How the marks of a search look: the colour tells the optimizer, the shape the search, open if it is random."""
+    """How the marks of a search look, all open: the colour tells the optimizer, the shape the search."""
     colour, word, number = COLOURS.get(searches.of(every, which)[0]["optimizer"], "black"), *which.partition(" ")[::2]
     shape = {"sgd": "s", "grid": "o", "random": "^v<>P*"[int(number or 0) % 6]}.get(word, "D")
-    return {"color": colour, "marker": shape, "markerfacecolor": "none" if word == "random" else colour}
+    return {"color": colour, "marker": shape, "markerfacecolor": "none"}
 
 
-def draw_marks(axes, every, names, split):
+def draw_marks(axes, every, names, split, legend=True):
     """Draw the final accuracy of each run of these searches at its learning rate, and a cross over each that failed."""
+    told = "" if legend else "_"
     lost, style = [], {"linestyle": "", "clip_on": False, "zorder": 3}
     for which, name in names.items():
         arms = searches.of(every, which)
         runs = [run for arm in arms for run in zip(repeat(arm["lr"]), arm["final"][split], arm["status"])]
-        axes.plot([lr for lr, *_ in runs], [value for _, value, _ in runs], label=name, **style | look(every, which))
+        axes.plot(
+            [lr for lr, *_ in runs], [value for _, value, _ in runs], label=told + name, **style | look(every, which)
+        )
         lost += [(lr, value) for lr, value, status in runs if status != "ok"]
     if lost:
-        axes.plot(*zip(*lost), label="failed", marker="x", markersize=8, color="black", **style)
+        axes.plot(*zip(*lost), label=told + "failed", marker="x", markersize=8, color="black", **style)
     axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log")
     axes.set_title(f"final {AXES[split]}", fontsize=9, loc="left")
     plots.percent(axes, chance=False)
-    axes.legend(fontsize=8)
+    if legend:
+        axes.legend(fontsize=8)
 
 
 def rates(record, every):
@@ -128,14 +132,14 @@ def rates(record, every):
         return
     winners = [(name, searches.best(every, which)) for which, name in names.items()]
     title = ", ".join(f"{name} {searches.rate(arm['lr'])} {arm['train']:.1%}" for name, arm in winners if arm)
-    title = f"Best in training: {title}" if title else "The searches name no winner"
+    title = f"Best in training by the first seed: {title}" if title else "The searches name no winner"
     inner = [searches.best(searches.of(every, which)[1:-1], which) for which in ("sgd", "grid")]
     if all(best and best is searches.best(every, which) for best, which in zip(inner, ("sgd", "grid"))):
-        ends = " and ".join(f"{called(arm)} at {searches.rate(arm['lr'])}" for arm in inner)
-        title = f"In training {ends} do best, neither at an end of its grid"
+        ends = " and ".join(f"{called(arm)} {searches.rate(arm['lr'])}" for arm in inner)
+        title = f"By the first seed {ends} train best of their grids, neither at an end"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
     for axes, split in zip(panels, SPLITS):
-        draw_marks(axes, every, names, split)
+        draw_marks(axes, every, names, split, legend=axes is panels[0])
     yield "rates", made
 
 
@@ -150,12 +154,12 @@ def epochs(record, every):
     names = named(every)
     if not names:
         return
-    note = plots.caption(record, "one seed", sample(record))
-    title = "Accuracy of every learning rate"
+    seen, title = ["one seed", sample(record)], "Accuracy of every learning rate"
     found = [searches.of(every, which) for which in names]
     if all(gain(arms[-1]) > max(map(gain, arms[:-1]), default=0) for arms in found):
-        title = f"After {record['settings']['epochs']} epochs the smallest rate of each search still gains most"
-    made, each = plots.figure(title, (len(names), 2), 0.7 + 2 * len(names), note)
+        title = f"The smallest rate of each search still gains most in training over the last {LAST} epochs"
+        seen.append(f"gain: mean of these {LAST} epochs less that of the {LAST} before")
+    made, each = plots.figure(title, (len(names), 2), 0.7 + 2 * len(names), plots.caption(record, *seen))
     for place, axes in enumerate(each):
         which = list(names)[place // 2]
         arms = searches.of(every, which)
@@ -172,18 +176,21 @@ def random(record, every):
     bests = {which: searches.best(every, which) for which in names}
     title = "What random search drew and found"
     if all(bests.values()) and "grid" in bests:
-        grid, *drawn = (best["train"] for best in bests.values())
-        title = f"{sum(best > grid for best in drawn)} of {len(drawn)} random searches beat the grid in training"
+        ends = [best["final"]["train"] for best in bests.values()]
+        grid, *drawn = map(fmean, ends)
+        title = f"{sum(mean > grid for mean in drawn)} of {len(drawn)} random searches beat the grid in training"
         if len(drawn) == 1:
-            where, points = "above" if drawn[0] > grid else "below", 100 * abs(drawn[0] - grid)
-            title = f"In training the best random rate ends {points:.1f} points {where} the grid's best"
-    note = plots.caption(record, "every run a mark; right: the best of each search, under all its seeds")
+            outcome = "Level" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
+            title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
+    note = plots.caption(record, "every run a mark; right: the best of each search, its seeds side by side")
     made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
     draw_marks(left, every, names, "train")
     ticks = []
     for place, (which, best) in enumerate(bests.items()):
         if best:
-            right.plot([place] * len(best["status"]), best["final"]["train"], linestyle="", **look(every, which))
+            values = best["final"]["train"]
+            beside = [place + 0.08 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
+            right.plot(beside, values, linestyle="", **look(every, which))
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
     right.set_title("the best of each search: final training accuracy", fontsize=9, loc="left")

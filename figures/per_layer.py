@@ -46,7 +46,7 @@ def activations(arms):
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         axes.set(yscale="log", ylim=(1e-4, 1))
         axes.minorticks_off()
-    each[0].legend(fontsize=6.5, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2)
+    each[0].legend(fontsize=6.5, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2, handlelength=1)
     yield "activations", made
 
 
@@ -103,7 +103,8 @@ def variance(arms):
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
         title = f"By default the images are lost on the way: a variance of {last['default']:.0e} is left of "
         title += f"{first['default']:.2g}; rescued it grows"
-    made, (axes,) = plots.figure(title, note=arms.note(arms.strong, *arms.meaning(arms.strong)))
+    output = f"after training; layer {len(arms.strong[0]['layer_variance'])} is the output layer (its logits)"
+    made, (axes,) = plots.figure(title, note=arms.note(arms.strong, output, *arms.meaning(arms.strong)))
     for arm, label, colour in arms.stars:
         values = arm["layer_variance"]
         plots.curve(axes, numbers(values), values, label, color=colour, marker="o", markersize=4)
@@ -113,7 +114,7 @@ def variance(arms):
 
 
 def untrained(arms):
-    """Layer 1 before training in nets of more and more layers: its signal, and the weights that a step leaves."""
+    """Layer 1 before training in nets of more and more layers: its signal, and the weights that a step leaves as is."""
     entries = arms.record.get("depth", [])
     if not entries:
         return
@@ -134,7 +135,7 @@ def untrained(arms):
         plots.curve(right, depths, [entry["unmoved"] for entry in group], label, color=colour, marker="o", markersize=4)
     plots.over(left, "hidden layers", "norm of the signal at layer 1", "signal at layer 1")
     plots.log(left)
-    plots.over(right, "hidden layers", "share of weights", "weights of layer 1 that a step leaves")
+    plots.over(right, "hidden layers", "share of weights", "weights of layer 1 that a step leaves unchanged")
     plots.percent(right, chance=False)
     yield "untrained", made
 
