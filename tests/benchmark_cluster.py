@@ -49,7 +49,7 @@ def sweep(workers, function, calls):
 
 
 def small_runs(folder, number):
-    """Runs of exercise 2b, each of two epochs on 1280 generated images, as calls of worker.carry_out."""
+    """Runs of exercise 2b, each of two epochs on few generated images, as calls of worker.carry_out."""
     import ex2b_adam
 
     settings = ex2b_adam.Settings(epochs=2, quick=True, width=8, runs=Path(folder), fresh=True)
