@@ -23,6 +23,7 @@ def growth(record):
     return found
 
 
+@plots.style()
 def draw_growth(record):
     """Seconds per model and epoch against the number of members, the width and the depth."""
     rows = growth(record)

@@ -8,11 +8,12 @@ from collections import Counter
 from itertools import chain, cycle
 
 from common import plots
-from figures import per_layer
+from figures import per_layer, shapes
 from figures.arms import NAMES, Arms, above, activation, describe, fails, falls, final, groups, hidden, layers, learns
 from figures.arms import level, mean, same, scheme, success, total_norms, training, widths
 
-__all__ = "NAMES", "draw", "line", "pick", "table", "total_norms", "widths"
+__all__ = "NAMES", "SHAPES", "draw", "line", "pick", "table", "total_norms", "widths"
+SHAPES = shapes.EX2A
 
 
 def pick(record, activation, init="default", hidden=None):
@@ -25,9 +26,9 @@ def draw(record):
     """Yield (file name, picture) of each figure that the record has arms for."""
     arms = Arms(record)
     figures = accuracy, norms, xavier, deepest, depth, trainings, others, *per_layer.FIGURES
-    for name, picture in chain.from_iterable(one(arms) for one in figures):
-        plots.finish(picture)
-        yield f"ex2a_{name}.png", picture
+    with plots.style():
+        for name, picture in chain.from_iterable(one(arms) for one in figures):
+            yield f"ex2a_{name}.png", plots.finish(picture)
 
 
 def over_epochs(axes, arm, label, **style):
@@ -232,4 +233,5 @@ def table(record):
         name = describe(arm) + (f", {epochs} epochs" if epochs != record["settings"]["epochs"] else "")
         rows.append((name, final(arm), f"{mean(total_norms(arm)[0][-1]):.2g}", statuses(arm)))
     wide = max(len(name) for name, *_ in rows) + 2
-    return "\n".join(f"{name:{wide}}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows)
+    lines = [f"{name:{wide}}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows]
+    return "\n".join([*lines, *shapes.meanings(record["arms"])])

@@ -8,8 +8,9 @@ from itertools import chain, repeat
 from statistics import fmean, stdev
 
 from common import plots
-from figures import searches
+from figures import searches, shapes
 
+SHAPES = shapes.EX2B
 NAMES = {"adam": "Adam", "sgd": "SGD"}
 COLOURS = {"adam": "#0072B2", "sgd": "#D55E00"}  # others: black
 SPLITS = "train", "test"
@@ -201,8 +202,9 @@ def random(record, every):
 def draw(record):
     """Yield (file name, picture) of each figure that the record has runs for."""
     every = searches.arms(record["runs"])
-    for name, picture in chain.from_iterable(one(record, every) for one in (accuracy, rates, epochs, random)):
-        yield f"ex2b_{name}.png", plots.finish(picture)
+    with plots.style():
+        for name, picture in chain.from_iterable(one(record, every) for one in (accuracy, rates, epochs, random)):
+            yield f"ex2b_{name}.png", plots.finish(picture)
 
 
 def line(run):
@@ -234,4 +236,4 @@ def table(record):
             values = " in training and ".join(values)
             name = f"{called(arm)} {searches.rate(arm['lr'])}{failed(arm)}"
             lines.append(f"{name}, {len(arm['status'])} seeds: {values} in the test")
-    return "\n".join(lines)
+    return "\n".join([*lines, *shapes.meanings(record["runs"])])

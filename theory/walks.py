@@ -122,6 +122,7 @@ def hops(axes, places, bows, colour):
     axes.plot(*zip(*places[1:]), "o", color=colour, markersize=4.5)
 
 
+@plots.style()
 def draw(path):
     """Draw the walks as hops along the curve of the loss over w = w_x, with w_y = -w."""
     first = {name: walk(rule, 1)[0]["dw_x"] for name, rule in RULES.items()}
