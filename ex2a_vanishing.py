@@ -128,12 +128,10 @@ def train(run, settings, parts):
     arm, seeds = run.cases[0], settings.seeds if run.part != "activations" else 1
     model, fresh, initial = prepare(run.cases, seeds, last_batch)
     optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
-    scored = batches.Batches(test, 1000)
+    scored, probe = batches.Batches(test, 1000), probes.GradientNorms(models.linears(model))
     if run.part == "activations":
         return activations(run, model, optimizer, in_order, scored)
-    probe, measure = probes.GradientNorms(models.linears(model)), partial(training.evaluate, model, scored)
-    rows = training.fit(model, optimizer, run.epochs, in_order, measure, run, probe)
-    status = training.statuses(rows[-1], classes=10)
+    rows = training.fit(model, optimizer, run.epochs, in_order, lambda: training.evaluate(model, scored), run, probe)
     variance = probes.output_variance(model, models.outputs(model), scored)
     signal = partial(theory.signal_in_net, fresh, arm.activation, initial["signal"][-1])
     members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
@@ -143,7 +141,7 @@ def train(run, settings, parts):
 
     return [
         {
-            "status": status[mine],
+            "status": training.statuses(rows[-1], classes=10)[mine],
             "test_accuracy": [[correct / len(test) for correct in row["correct"][mine]] for row in rows],
             "gradient_norm": {kind: over_epochs(kind, mine) for kind in probes.KINDS},
             "initial": {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS},

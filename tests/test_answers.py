@@ -48,9 +48,9 @@ def seconds_of(part):
 
 
 def check_speed(page):
-    for part in ("2a", "2b", "growth", "start"):
+    for part, capability in {"2a": "AVX512", "2b": "AVX512", "growth": "AVX512", "start": "AVX2"}.items():
         machine = BENCH[f"{part}_machine"]
-        assert (machine["cores"], machine["name"], machine["capability"]) == (2, "x86_64", "AVX512")
+        assert (machine["cores"], machine["name"], machine["capability"]) == (2, "x86_64", capability)
         page.says("each the median of {} turns,", machine["turns"])
     mlp, cnn = seconds_of("2a"), seconds_of("2b")
     page.table("exercise 2a: contender", [[name, value, mlp["tutorial loop"] / value] for name, value in mlp.items()])
