@@ -60,7 +60,7 @@ def check_speed(page):
     start = seconds_of("start")
     answers = max(value for name, value in start.items() if "--plot-only" not in name)
     page.says("usage error within {} s,", np.ceil(10 * answers) / 10)
-    page.says("figures within {} s.", np.ceil(max(start.values())))
+    page.says("figures within {} s,", np.ceil(max(start.values())))
     page.says("at most {} GiB of memory in exercise 2a and {} GiB in 2b", *(row["gib"] for row in BENCH["memory"]))
 
 
