@@ -137,7 +137,7 @@ def draw(path):
     looks = {  # how far each hop bows out from the curve; where the name is written
         "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
         "AdaGrad": ((0.22, 0.35, 0.35), (-0.74, 0.06)),
-        "RMSProp": ((-0.42, -0.42, -0.42), (0.28, 0.86)),
+        "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85)),
         "Adam": ((0.55, -0.4, -0.4), (0.64, 0.27)),
     }
     for colour, (name, (bows, label)) in zip(plots.COLOURS, looks.items()):
