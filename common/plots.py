@@ -151,12 +151,12 @@ def log(*panels):
         low, high = 1e-9, 1
     floor = 10.0 ** (math.floor(math.log10(low)) - zeros)
     for axes in panels:
-        axes.set(yscale="log", ylim=(floor, 10 * floor if high <= 10 * floor else 10.0 ** math.ceil(math.log10(high))))
-        axes.minorticks_off()
         for line in axes.get_lines():
             if zeros and (np.asarray(line.get_ydata()) == 0).any():
                 line.set(ydata=np.maximum(line.get_ydata(), floor), clip_on=False)
                 axes.annotate("0", (0, 0), (2, 2), "axes fraction", "offset points")
+        axes.set(yscale="log", ylim=(floor, 10 * floor if high <= 10 * floor else 10.0 ** math.ceil(math.log10(high))))
+        axes.minorticks_off()
 
 
 def end_labels(axes, size=8):
