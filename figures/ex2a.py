@@ -9,17 +9,10 @@ from itertools import chain, cycle
 
 from common import plots
 from figures import per_layer, shapes
-from figures.arms import NAMES, Arms, above, activation, describe, fails, falls, final, groups, hidden, layers, learns
+from figures.arms import Arms, above, activation, describe, fails, falls, final, groups, hidden, layers, learns
 from figures.arms import level, mean, same, scheme, success, total_norms, training, widths
 
-__all__ = "NAMES", "SHAPES", "draw", "line", "pick", "table", "total_norms", "widths"
 SHAPES = shapes.EX2A
-
-
-def pick(record, activation, init="default", hidden=None):
-    """The record's arms of this activation and initialisation, in its order; one arm where `hidden` is given."""
-    same = [arm for arm in record["arms"] if (arm["activation"], arm["init"]) == (activation, init)]
-    return same if hidden is None else next(arm for arm in same if arm["hidden"] == hidden)
 
 
 def draw(record):
