@@ -132,7 +132,7 @@ def train(run, settings, parts):
     if run.part == "activations":
         return activations(run, model, optimizer, in_order, scored)
     rows = training.fit(model, optimizer, run.epochs, in_order, lambda: training.evaluate(model, scored), run, probe)
-    variance = probes.output_variance(model, models.outputs(model), scored)
+    status, variance = training.statuses(rows[-1], 10), probes.output_variance(model, models.outputs(model), scored)
     signal = partial(theory.signal_in_net, fresh, arm.activation, initial["signal"][-1])
     members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
 
@@ -141,7 +141,7 @@ def train(run, settings, parts):
 
     return [
         {
-            "status": training.statuses(rows[-1], classes=10)[mine],
+            "status": status[mine],
             "test_accuracy": [[correct / len(test) for correct in row["correct"][mine]] for row in rows],
             "gradient_norm": {kind: over_epochs(kind, mine) for kind in probes.KINDS},
             "initial": {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS},

@@ -79,15 +79,15 @@ def wrap(text, width):
 def figure(title, panels=1, height=3.4, note=None, sharey=True):
     """Return a Picture and its list of axes, row by row; `title` states the finding, `note` what is shown.
 
-    panels: how many, side by side, or (rows, columns). sharey: as matplotlib's; "row" too.
+    panels: how many, side by side, or (rows, columns). sharey: as matplotlib's; "row" too. To be called, as what is
+    then drawn into the axes, within style().
     """
     rows, columns = panels if isinstance(panels, tuple) else (1, panels)
-    with style():
-        made = Picture(figsize=(7.5, height), layout="constrained")
-        axes = made.subplots(rows, columns, sharey=sharey, squeeze=False)
-        made.suptitle(wrap(title, 84), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-        if note:
-            made.supxlabel(wrap(note, 128), x=0.01, ha="left", fontsize=7.5, color="0.35")
+    made = Picture(figsize=(7.5, height), layout="constrained")
+    axes = made.subplots(rows, columns, sharey=sharey, squeeze=False)
+    made.suptitle(wrap(title, 84), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    if note:
+        made.supxlabel(wrap(note, 128), x=0.01, ha="left", fontsize=7.5, color="0.35")
     return made, list(axes.flat)
 
 
@@ -126,8 +126,7 @@ def theory(axes, x, values, label="", **style):
 
 def over(axes, xlabel, ylabel, heading=""):
     """Say what axes over whole numbers show."""
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.set_title(heading, fontsize=9, loc="left")
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=heading)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
 
 

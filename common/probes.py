@@ -101,7 +101,7 @@ def output_variance(model, layers, batches):
     n, sums = 0, None
     for outputs in _outputs(model, layers, batches):
         n += outputs[0].shape[-1]
-        moments = [(h.double().sum(-1), h.double().square().sum(-1)) for h in outputs]
+        moments = [(h.sum(-1), h.square().sum(-1)) for h in map(torch.Tensor.double, outputs)]
         sums = [(a + c, b + d) for (a, b), (c, d) in zip(sums, moments)] if sums else moments
     return [(squares / n - (total / n).square()).clamp(min=0).mean(-1).tolist() for total, squares in sums]
 

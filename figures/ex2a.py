@@ -142,9 +142,14 @@ def deepest(arms):
     yield "deepest", made
 
 
+def in_any_depth(arms):
+    """The arms of any number of hidden layers that have the activation and the scheme of a star."""
+    return [arm for star in arms.strong for arm in same(arms.plain, star, "activation", "init")]
+
+
 def depth(arms):
     """Final test accuracy against the number of hidden layers."""
-    shown = [arm for star in arms.strong for arm in same(arms.plain, star, "activation", "init")]
+    shown = in_any_depth(arms)
     if len({*map(layers, shown)}) < 2:
         return
     title = "Test accuracy after the last epoch by the number of hidden layers"
@@ -162,9 +167,14 @@ def depth(arms):
     yield "depth", made
 
 
+def retrained(arms):
+    """The arms of one network with an initialisation that was trained in several ways."""
+    return [arm for group in groups(arms.network, "init") if len(group) > 1 for arm in group]
+
+
 def trainings(arms):
     """Test accuracy over epochs of one network under other trainings, and of what was trained longer."""
-    ladder = [arm for group in groups(arms.network, "init") if len(group) > 1 for arm in group]
+    ladder = retrained(arms)
     longer = arms.record.get("plateau", [])
     panels = [panel for panel in (ladder, longer) if panel]
     if not panels:
@@ -194,8 +204,7 @@ def trainings(arms):
 
 def others(arms):
     """Test accuracy over epochs of the arms that are in none of the other figures."""
-    drawn = [*arms.default, *arms.deep, *chain(*(group for group in groups(arms.network, "init") if len(group) > 1))]
-    drawn += [arm for star in arms.strong for arm in same(arms.plain, star, "activation", "init")]
+    drawn = [*arms.default, *arms.deep, *retrained(arms), *in_any_depth(arms)]
     rest = [arm for arm in arms.all if arm not in drawn]
     if not rest:
         return

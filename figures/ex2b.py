@@ -119,8 +119,7 @@ def draw_marks(axes, every, names, split, legend=True):
         lost += [(lr, value) for lr, value, status in runs if status != "ok"]
     if lost:
         axes.plot(*zip(*lost), label=told + "failed", marker="x", markersize=8, color="black", **style)
-    axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log")
-    axes.set_title(f"final {AXES[split]}", fontsize=9, loc="left")
+    axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log", title=f"final {AXES[split]}")
     plots.percent(axes, chance=False)
     if legend:
         axes.legend(fontsize=8)
@@ -194,7 +193,7 @@ def random(record, every):
             right.plot(beside, values, linestyle="", **look(every, which))
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
-    right.set_title("the best of each search: final training accuracy", fontsize=9, loc="left")
+    right.set_title("the best of each search: final training accuracy")
     plots.percent(right, chance=False)
     yield "random", made
 

@@ -118,9 +118,9 @@ def over_seeds(same):
     return tuple(zip(*map(finals, same)))
 
 
-def late(same, key="test"):
-    """Accuracy on the test set, or on the sample of training images, averaged over the last ten epochs, [seed]."""
-    return [np.mean(run[f"{key}_accuracy"][-10:]) for run in same]
+def late(same):
+    """Test accuracy averaged over the last ten epochs, [seed]."""
+    return [np.mean(run["test_accuracy"][-10:]) for run in same]
 
 
 def losses(same):

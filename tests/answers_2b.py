@@ -142,15 +142,12 @@ def network(page):
     page.says("compared on the other {} by", settings["held_out"])
     used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
     page.claims({"the fourth was taken, the best per epoch": best is found[3] and best["candidate"] == used})
-    sizes = "parameters", "multiply_adds", "seconds_per_epoch"
-    rows = [[entry[size] for size in sizes] for entry in found]
-    page.table(
-        "channels",
-        [
-            [None, parameters, adds / 1e6, seconds, percent(entry["held_out_accuracy"][-1])]
-            for entry, (parameters, adds, seconds) in zip(found, rows)
-        ],
-    )
+    rows = [
+        [None, entry["parameters"], entry["multiply_adds"] / 1e6, entry["seconds_per_epoch"]]
+        + [percent(entry["held_out_accuracy"][-1])]
+        for entry in found
+    ]
+    page.table("channels", rows)
     page.given(*dict.fromkeys(part for entry in found for part in entry["candidate"].replace("|", "").split()))
 
 

@@ -46,13 +46,11 @@ class Page(Document):
 
     def says(self, snippet, *values, true=None):
         """Do what Document.says does; `true` is what makes the comparing words of the snippet true."""
-        super().says(snippet, *values)
-        if true is None:
-            return
-        assert true, f"{self.name}: it is not true that {snippet!r}"
-        pieces = [r"\s+".join(map(re.escape, re.split(r"\s+", piece))) for piece in snippet.split("{}")]
-        start, end = re.search(NUMBER.join(pieces), self.text).span()
-        self.words |= {word: True for word in self.words if start <= word[0] and word[1] <= end}
+        start, end = super().says(snippet, *values)
+        if true is not None:
+            assert true, f"{self.name}: it is not true that {snippet!r}"
+            self.words |= {word: True for word in self.words if start <= word[0] and word[1] <= end}
+        return start, end
 
     def claims(self, table):
         """Find each key once, and demand its value: words of the page and what makes them true."""

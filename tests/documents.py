@@ -80,13 +80,17 @@ class Document:
             number.seen = bool(claims) and shown[start] != "\0"
 
     def says(self, snippet, *values):
-        """Find `snippet`, with {} in place of each number, exactly once and compare its numbers with `values`."""
+        """Find `snippet`, with {} in place of each number, exactly once and compare its numbers with `values`.
+
+        Returns the span of what was found.
+        """
         pieces = [r"\s+".join(map(re.escape, re.split(r"\s+", piece))) for piece in snippet.split("{}")]
         assert len(pieces) == len(values) + 1, f"{snippet!r} has {len(pieces) - 1} places for {len(values)} values"
         found = list(re.finditer(f"({NUMBER})".join(pieces), self.text))
         assert len(found) == 1, f"{self.name}: {len(found)} places say {snippet!r}"
         for group, value in enumerate(values, 1):
             self._compare(found[0].span(group), value, snippet)
+        return found[0].span()
 
     def table(self, name, rows):
         """Compare the table whose header begins with `name`, or that stands first under the heading `name`.

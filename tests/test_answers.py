@@ -136,8 +136,6 @@ def test_the_front_page():
         "every figure",
         "deepest Sigmoid network",
         "first step",
-    )
-    names += (
         "Why do gradients vanish",
         "Do gradients vanish",
         "Is Adam better than SGD, and random search better",
@@ -184,7 +182,7 @@ def test_the_page_on_speed():
 
 
 def test_every_figure_is_shown():
-    shown = set(re.findall(r"\]\((ex2\w[^)]*\.png)\)", (ROOT / "figures/README.md").read_text(encoding="utf-8")))
+    shown = set(re.findall(r"\]\((ex2\w[^)]*\.png)\)", read("figures/README.md")))
     shown |= set(re.findall(r"\]\((benchmark_[^)]*\.png)\)", read("figures/speed.md")))
     assert shown == {path.name for path in (ROOT / "figures").glob("*.png")}
 

@@ -10,7 +10,6 @@ import math
 import re
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 from common import plots
@@ -154,7 +153,7 @@ def draw(path):
     axes.indicate_inset_zoom(near, edgecolor="0.4")
     axes.plot(*places[0], "o", color="black", markersize=5)
     axes.set(xlabel="w", ylabel="loss  (t - o)²", xlim=(-1.6, 2.75), ylim=(-0.07, 1.0))
-    with matplotlib.rc_context({"savefig.dpi": 300}), records.atomic(path) as file:
+    with records.atomic(path) as file:
         made.save(file)
 
 
