@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -95,10 +96,19 @@ def test_kills_at_random_moments(long, call, tmp_path):
 
 
 def test_the_run_of_a_worker_that_is_killed_is_repeated(long, tmp_path):
+    """By another one, which may take long to start: Dask gives a worker up, for good, when 15 s have gone by."""
     folder = Folder(tmp_path)
     process = folder.start(*LONG, "--jobs", "2")
     assert until(lambda: len(workers(process)) == 2 and len(folder.states()) > 1)
-    os.kill(workers(process)[-1], signal.SIGKILL)
+    before = workers(process)
+    for worker in before:
+        os.kill(worker, signal.SIGKILL)
+    assert until(lambda: len(set(workers(process)) - set(before)) == 2)
+    late = set(workers(process)) - set(before)
+    for sent, seconds in ((signal.SIGSTOP, 16), (signal.SIGCONT, 0)):
+        for worker in late:
+            os.kill(worker, sent)
+        time.sleep(seconds)
     end = ended(process)
     assert end.code == 0 and folder.record() == long and "2 processes" in end.stderr
 

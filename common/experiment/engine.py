@@ -98,7 +98,13 @@ def of_this_machine(places, folder):
     run repeated. Workers are deaf to Ctrl-C and SIGTERM, and never outlive this process.
     """
     dask.config.refresh(paths=[], env={})
-    dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})  # it slows training by half
+    dask.config.set(
+        {
+            "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # it slows training by half
+            "distributed.deploy.lost-worker-timeout": "100 days",  # or one that is being replaced then is given up
+            "distributed.scheduler.worker-ttl": None,  # or a machine that has slept loses its workers
+        }
+    )
     start = partial(
         LocalCluster,
         n_workers=places,
@@ -123,7 +129,7 @@ def of_this_machine(places, folder):
             yield engine
     finally:
         if cluster:
-            cluster.close()
+            _within(60, cluster.close)  # it may fail or wait for ever where a worker is being replaced
 
 
 @contextmanager
