@@ -1,4 +1,4 @@
-"""What the exercises share: the subject, in modules that know nothing of each other; and the machinery, experiment/.
+"""What the exercises share: the subject, in modules that can be used one by one; and the machinery, experiment/.
 
     data.py      whole data sets as tensors, from files that published.py finds and verifies
     batches.py   the batches of an epoch

@@ -102,7 +102,7 @@ def caption(record, *seen):
 def band(*seeds):
     """Say what curve() draws of so many seeds; several numbers where the curves differ in it."""
     number = " or ".join(map(str, sorted({*seeds})))
-    return f"line: mean of {number} seeds, band: smallest to largest" if {*seeds} - {1} else "one seed"
+    return f"mean of {number} seeds, band: smallest to largest" if {*seeds} - {1} else "one seed"
 
 
 def curve(axes, x, values, label="", **style):

@@ -126,7 +126,7 @@ def deepest(arms):
     title = f"Test accuracy of {activation(like)} {widths(like)}, by initialisation"
     if "rescue" in named:
         title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
-        title += f"{final(named['rescue'])} rescued by other weights"
+        title += f"{final(named['rescue'])} rescued by another initialisation"
     others = [arm for arm in rest if arm["activation"] != like["activation"]]
     grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
     grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
@@ -160,7 +160,8 @@ def depth(arms):
             title += "; the rescue gives it back"
     made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), "dotted: one class in ten"))
     for label, group in nets.items():
-        ends, look = [arm["test_accuracy"][-1] for arm in group], {"marker": "o", "color": arms.look(group[0])[1]}
+        ends, look = [arm["test_accuracy"][-1] for arm in group], {"marker": "o", "markerfacecolor": "none"}
+        look["color"] = arms.look(group[0])[1]
         plots.curve(axes, [layers(arm) for arm in group], ends, label, **look)
     plots.over(axes, "hidden layers", "final test accuracy")
     plots.percent(axes)

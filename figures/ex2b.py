@@ -87,7 +87,7 @@ def accuracy(record, every):
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; level over the last {LAST} epochs"
+        title += f"; their seeds overlap over the last {LAST} epochs"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     first = max(1, record["settings"]["epochs"] - LAST + 1)
     for place, axes in enumerate(each):
@@ -164,6 +164,8 @@ def epochs(record, every):
         which = list(names)[place // 2]
         arms = searches.of(every, which)
         looks = [{"color": plots.rate_colour(arm["lr"]), "linewidth": 1.3} for arm in arms]
+        for look, arm, before in zip(looks[1:], arms[1:], arms):
+            look["linestyle"] = "--" if before["lr"] < 2 * arm["lr"] else "-"  # the colours are nearly the same
         draw_curves(axes, arms, labels(arms), looks, SPLITS[place % 2], f"{names[which]}: {{}}", seeds=1)
     yield "epochs", made
 

@@ -7,6 +7,11 @@ from common import plots
 from figures.arms import groups, layers, mean
 
 
+SNAPSHOTS = [  # the earlier the broader, so that what lies below is seen
+    {"color": colour, "linewidth": width} for colour, width in (("0.75", 3), ("0.4", 1.7), ("black", 0.9))
+]
+
+
 def numbers(values):
     return range(1, len(values) + 1)
 
@@ -39,14 +44,14 @@ def activations(arms):
             continue
         (low, high), bins = row["range"], len(row["counts"][0][layer])
         edges = [low + (high - low) * number / bins for number in range(bins + 1)]
-        for colour, epoch, snapshot in zip(cycle(("0.6", "#E69F00", "#0072B2")), row["after"], row["counts"]):
+        for look, epoch, snapshot in zip(cycle(SNAPSHOTS), row["after"], row["counts"]):
             shares = [count / sum(snapshot[layer]) for count in snapshot[layer]]
             label = f"after {epoch} epochs" if epoch else "before training"
-            axes.stairs(shares, edges, color=colour, label=label)
+            axes.stairs(shares, edges, label=label, **look)
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         axes.set(yscale="log", ylim=(1e-4, 1))
         axes.minorticks_off()
-    each[0].legend(fontsize=6.5, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2, handlelength=1)
+    each[0].legend(fontsize=7, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2, handlelength=1)
     yield "activations", made
 
 

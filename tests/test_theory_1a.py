@@ -181,7 +181,7 @@ def test_the_displayed_formulas_are_true():
     rules = iter(["SGD", "AdaGrad", "RMSProp", "Adam", "Adam"])
     worked = {"SGD": ("SGD", 1), "AdaGrad": ("AdaGrad", 2), "RMSProp": ("RMSProp", 2), "Adam": ("Adam", 2)}
     worked |= {"The start": ("SGD", 1), "AdaGrad and Adam land next to 0 because the step size is 1": ("Adam", 1)}
-    worked["RMSProp's first step is too long by the square root of 10"] = "RMSProp", 1
+    worked["RMSProp's first step is too long by a factor of √10"] = "RMSProp", 1
     for heading, latex in found:
         if heading.startswith("1. "):
             for _ in range(5):
@@ -323,7 +323,7 @@ def comparisons(walked, final):
         "$`w_y = -w_x`$ after every step, for each rule": mirrored,
         "What is made of $`r`$ has the same value for $`x`$ and $`y`$": all(x == y for x, y in twins),
         r"that of RMSProp $`\sqrt{10}`$ times as much, and": near(rms[0], mpmath.sqrt(10)),
-        "first step is too long by the square root of 10": near(rms[0], mpmath.sqrt(10)),
+        "first step is too long by a factor of √10": near(rms[0], mpmath.sqrt(10)),
         "third step is longer than the second although its gradient is smaller": rms[2] > rms[1] and fast < slow,
         "RMSProp ends with the smallest loss of the four": final["RMSProp"][1]
         == min(loss for _, loss in final.values()),

@@ -136,7 +136,7 @@ def comparisons():
     return {
         "largest for the last weight, $`i = n`$, with $`1/4`$; the bound is never attained": never,
         r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$; it is 0": up_to_x,
-        r"and in chains of more than two it grows without bound once $`\lvert w_j \rvert < 1`$ falls": no_bound,
+        r"and in chains of more than two layers it grows without bound once $`\lvert w_j \rvert < 1`$ falls": no_bound,
         "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
         r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
         "| no; it is approached for $`n = i = 2`$ only |": approached and never,
@@ -152,7 +152,8 @@ def comparisons():
         "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
         "Xavier's gradient shrinks about fourfold per layer": round(1 / xavier) == 4,
         "passes on a quarter of the gradient": quarter,
-        "the norm of the gradient falls at least fourfold per layer": wide(1.0, 30).factor.max() < 1 / 4,
+        "the norm of the gradient falls at least fourfold per layer in the root mean square": wide(1.0, 30).factor.max()
+        < 1 / 4,
         "Xavier gains a factor of": product["Sigmoid, Xavier"] > product["Sigmoid, default"],
         "over the default and loses a factor": product["Sigmoid, Xavier"] < 1,
         "the best, tanh's gain with fan-out, is better than": best == "Sigmoid, tanh's gain, fan-out",
