@@ -146,7 +146,7 @@ def test_the_front_page():
         "lists all",
         "the same command",
         "behind the last finished epoch",
-        "trains that one only",
+        "trains it alone",
         "every file is checked",
         "the record alone",
         "every layer holds",
@@ -179,7 +179,7 @@ def test_the_front_page():
     assert RESCUE["init"] == "orthogonal6_from_layer2_centred"
     words = "Xavier brings it to {}, orthogonal weights of gain {} from layer {} on, with centred biases, to {}"
     page.says(words, accuracy(arm(init="xavier_normal")), 6, 2, accuracy(RESCUE))
-    page.says("and Adam brings the default to {}", accuracy(arm(optimizer="adam", lr=1e-3)))
+    page.says("Adam the default to {}.", accuracy(arm(optimizer="adam", lr=1e-3)))
     epochs, tests = len(ADAM[0]["test_accuracy"]), [np.mean(over_seeds(same)[1]) for same in (ADAM, SGD)]
     page.says("After {} epochs Adam ends at {} in the test, SGD at {}", epochs, *tests)
     points = [("1a.1", 1), ("1a.2", 4), ("1b.1", 1), ("1b.2", 2), ("1b.3", 3), ("1b.4", 1), ("1b.5", 1), ("1b.6", 2)]
