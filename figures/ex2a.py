@@ -225,7 +225,8 @@ def line(entry):
     """Say how an arm ended; nothing of a net that was not trained."""
     if "test_accuracy" not in entry:
         return ""
-    return f"{describe(entry)}: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
+    epochs = len(entry["test_accuracy"])
+    return f"{describe(entry)}, {epochs} epochs: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
 
 
 def table(record):

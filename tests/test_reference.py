@@ -18,7 +18,7 @@ import reference
 import torch
 from started import SCRIPTS, Folder, ended
 
-from common import data
+from common import data, theory
 from common.batches import Batches
 from figures.choices import rescue
 
@@ -76,14 +76,21 @@ def counts_agree(counts, low, high, h, *what):
 
 
 def before_agrees(entry, batch):
-    """What is measured before training; how theory/1b goes on from the output layer is tested with the theory."""
+    """What is measured before training, and what theory/1b (tested by itself) makes of the weights of then."""
     found = [reference.mlp_before(entry, seed, batch) for seed in SEEDS]
     norms_agree(entry, "initial", found)
     assert not np.allclose(*np.transpose(entry["initial"]["weights"]), rtol=10 * RTOL, atol=0), f"one seed: {entry}"
     if entry["batch_norm"]:
         assert entry["predicted"] is None
     else:
-        assert entry["predicted"]["signal"][-1] == pytest.approx(np.mean(entry["initial"]["signal"][-1]), RTOL)
+        nets = [[stage for stage in reference.mlp(entry, seed) if isinstance(stage, torch.nn.Linear)] for seed in SEEDS]
+        weights, biases = (
+            [np.stack([getattr(layer, name).detach().double() for layer in same]) for same in zip(*nets)]
+            for name in ("weight", "bias")
+        )
+        factor = theory.predict_net(weights, biases, entry["activation"]).factor
+        at_output = np.mean(entry["initial"]["signal"][-1])
+        assert entry["predicted"]["signal"] == pytest.approx(theory.signal(factor, at_output).tolist(), RTOL)
     if "unmoved" in entry:  # rounding decides for one or two of 784 x 30 weights whether a step moves them
         assert entry["unmoved"] == pytest.approx([each["unmoved"] for each in found], rel=1e-6, abs=2.1 / 23520)
 
