@@ -12,6 +12,8 @@ TIE: all answers were found equal. Rounding may turn one whose logit, of order 1
 Likewise an activation that is closer to the border of two bins may be counted in the other one.
 """
 
+import json
+
 import numpy as np
 import pytest
 import reference
@@ -32,6 +34,9 @@ def shipped(path, exercise, *flags):
     folder = Folder(path, f"ex{exercise}")
     end = ended(folder.start("--quick", "--seeds", "2", *flags, script=SCRIPTS[exercise]), within=300)
     assert end.code == 0, end.stderr
+    whole = json.loads(folder.file().read_text())
+    runs = {entry["seconds"] for part in whole.values() if isinstance(part, list) for entry in part}
+    assert whole["seconds"] == pytest.approx(sum(runs), rel=0.01), "what trains as one run counts once"
     return folder.record(), *data.stand_in((32, 32, 3) if exercise == "2b" else (28, 28, 1), *data.QUICK)
 
 
