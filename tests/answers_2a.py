@@ -10,9 +10,10 @@ from answers import DEEP, RECORD, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, accu
 from answers import late_ratio, mean_and_spread, norms, p, percent, reliably, signal
 
 import ex2a_vanishing
-from common import batches, data, models
+from common import batches, data, models, plots
 from common.theory import CRUDE, variances
-from figures.arms import NAMES, widths
+from figures import ex2a
+from figures.arms import NAMES, Arms, widths
 
 DEFAULT, XAVIER, RELU = arm(), arm(init="xavier_normal"), RELUS[-1]
 HE = arm("relu", "kaiming_a0")
@@ -111,7 +112,13 @@ def with_sigmoid(page, real_data):
     page.says(words, math.exp(np.log(found).mean()), found.min(), found.max(), true=len(four[0]) == 21)
     page.says("Sigmoid falls with depth from {} to {}, ReLU", accuracy(SIGMOIDS[0]), accuracy(DEFAULT), true=falls)
     page.says("ReLU ends near {}]", np.mean([accuracy(r) for r in RELUS]))
-    page.claims({"Gradient norm of each layer over epochs": True})
+    with plots.style():
+        ((_, picture),) = ex2a.norms(Arms(RECORD))
+    headings = [f"{NAMES[e['activation']]} {widths(e)}" for row in zip(SIGMOIDS, RELUS) for e in row]
+    words = (
+        "Gradient norm of each layer over epochs, eight panels: rows are the four depths, columns are Sigmoid and ReLU"
+    )
+    page.claims({words: [axes.get_title("left") for axes in picture.axes] == headings})
     factor = np.maximum(one[0] / one[1], one[1] / one[0]).max()
     page.claims({"In (50,) the two norms stay within a factor of four of each other": 3 < factor < 4})
     overtaken = two[0, 0] < two[-1, 0] and two[0, -1] > two[-1, -1]

@@ -62,6 +62,12 @@ def test_a_worker_without_the_data_of_the_others_says_so(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_worker_with_the_real_data_trains_on_generated_ones_where_the_others_do(tmp_path):
+    settings, run = script.Settings(data=tmp_path, runs=tmp_path), ("arms", (script.Arm(1.0),), 1)
+    (entry,) = worker.carry_out(0, lambda told: None, script.experiment, settings, {"data": "stand-in"}, *run)
+    assert entry["lr"] == 1.0 and len(entry["loss"]) == 1
+
+
 # ---- places of a cluster, within this process; that it gives the local record is shown in test_records.py ----
 
 
