@@ -102,6 +102,7 @@ def by_grid(page):
     page.says("but {}, close to it, is level with the default over three seeds", RANDOM[0]["lr"], true=level)
     page.says("the best rate may lie anywhere from {} to nearly {}.", 1e-3, 1e-2, true=level)
     falling = GRID[1e-5]["train_loss"][-1] < min(GRID[1e-5]["train_loss"][:-5])
+    page.claims({"As the default lies inside the range": min(GRID) < ADAM[0]["lr"] < max(GRID)})
     words = "its edges do not matter: {} still learns, {} is too slow for {} epochs"
     page.says(words, 0.1, 0.00001, 50, true=falling and finals(GRID[0.1])[1] > 0.5 and order[-1] == 1e-5)
     page.says("test accuracy over {} epochs for every learning rate", 50, true=True)

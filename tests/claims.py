@@ -23,6 +23,7 @@ COMPARING = (
     r"|first|last|only|alone|no|none|nothing|never|always|every|all|both|neither|same|equal\w*|exactly|within|twice"
     r"|half|halve[sd]|doubled?s?|\w*fold|times|grow\w*|grew|fall\w*|fell|rise[sn]?|rose|shrink\w*|shrank|gain[s]"
     r"|los(?:es?|t)|vanish\w*|explode\w*|keep\w*|kept|stay\w*|remain\w*|still|almost|nearly|too|enough|exceed\w*"
+    r"|inside|outside|harmonic|arithmetic|geometric"
     r"|overtake\w*|pass(?:es)|beats?)\b"
 )
 UNSEEN = (

@@ -222,7 +222,11 @@ def sgd_steps(reached):
 
 def test_page():
     """Every number of the page is right, and a changed digit of any of them is noticed; so are its comparisons."""
-    page = Page(TEXT, "1a", names=("first step", "second step", "third step", "first weights", "first loss"))
+    page = Page(
+        TEXT,
+        "1a",
+        names=("50-digit arithmetic", "first step", "second step", "third step", "first weights", "first loss"),
+    )
     page.given("10^{-8}", "0.9", "0.999", "0.1", "0.001", "0.9^{2}", "0.999^{2}")  # delta, the rates and 1 - rates
     page.given("8.4", "8.5", "8.7")  # algorithms of the book
     walked = {name: exact(name) for name in walks.RULES}
@@ -318,7 +322,14 @@ def comparisons(walked, final):
     half = exact("Adam", mpf(1) / 2)[0]
     shrunk = all(near(half[key] * n, walked["Adam"][0][key]) for key, n in (("g_x", 2), ("s_x", 2), ("r_x", 4)))
     larger_delta = all(near(grown(name), 4 if name == "RMSProp" else 2) for name in walks.RULES if name != "SGD")
+    inside = [name for name in walks.RULES if any("sqrt(delta" in column for column in exact(name)[0])] == ["RMSProp"]
     return {
+        r"There $`\delta`$ stands inside the root for RMSProp and outside for the other two": inside,
+        "PyTorch [5] puts it outside in each of them": inside,  # as test_torch_agrees_with_closed_formulas shows
+        "With δ outside the root, as in PyTorch": inside,
+        r"is compared with $`r`$, outside with": inside,
+        r"The $`\delta`$ inside the root takes off": inside,
+        "of it, the one outside": inside,
         "All operations are elementwise": first["dw_x"] == walks.adagrad(first["g_x"], 1, {}),
         "$`w_y = -w_x`$ after every step, for each rule": mirrored,
         "What is made of $`r`$ has the same value for $`x`$ and $`y`$": all(x == y for x, y in twins),

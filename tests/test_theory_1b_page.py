@@ -2,6 +2,7 @@
 
 import math
 import re
+import statistics
 from fractions import Fraction
 from pathlib import Path
 
@@ -150,6 +151,9 @@ def comparisons():
         "the gradients vanish ($`w < 1`$) or explode ($`w > 1`$) together as the depth grows": together,
         "It is approached for $`n = i = 2`$ and in no other case": approached,
         "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
+        "It is the harmonic mean of the two demands": math.isclose(
+            theory.variances("xavier_normal", 1, 50, 30)[0], statistics.harmonic_mean([1 / 50, 1 / 30])
+        ),
         "Xavier's gradient shrinks about fourfold per layer": round(1 / xavier) == 4,
         "passes on a quarter of the gradient": quarter,
         "the norm of the gradient falls at least fourfold per layer in the root mean square": wide(1.0, 30).factor.max()
