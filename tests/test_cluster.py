@@ -62,6 +62,14 @@ def test_a_worker_without_the_data_of_the_others_says_so(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_entry_says_where_its_run_was_trained(tmp_path, monkeypatch):
+    settings, run = script.Settings(data=tmp_path, runs=tmp_path), ("arms", (script.Arm(1.0),), 1)
+    for place in ("there", "here"):
+        monkeypatch.setattr(worker, "describe", lambda device: ({"python": place}, {"name": place}))
+        (entry,) = worker.carry_out(0, lambda told: None, script.experiment, settings, {"data": "small images"}, *run)
+        assert entry["machine"] == {"name": "there"} and entry["versions"] == {"python": "there"}
+
+
 def test_a_worker_with_the_real_data_trains_on_generated_ones_where_the_others_do(tmp_path):
     settings, run = script.Settings(data=tmp_path, runs=tmp_path), ("arms", (script.Arm(1.0),), 1)
     (entry,) = worker.carry_out(0, lambda told: None, script.experiment, settings, {"data": "stand-in"}, *run)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from started import Folder
 
-from common.experiment import experiment, progress, records, worker
+from common.experiment import experiment, progress, records, state, worker
 from tests import third as script
 
 EPOCHS, SEEDS, RUNS = 3, 3, 6
@@ -100,12 +100,12 @@ def test_an_unfinished_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_records_are_strict_json_with_six_digits_and_one_line_per_entry(tmp_path):
     path = tmp_path / "record.json"
-    arms = [{"name": "b", "x": (1 / 3, math.nan)}, {"name": "a", "lr": 0.0012345678901}]
+    arms = [{"name": "b", "x": (1e-9 / 3, math.nan)}, {"name": "a", "lr": 0.0012345678901}]
     records.write(path, {"schema": records.SCHEMA, "arms": arms, "lr": 1 / 3, "none": None})
     text = path.read_text()
     assert "NaN" not in text and len([line for line in text.splitlines() if '"name"' in line]) == 2
     record = records.read(path)
-    assert record["arms"][0]["x"] == pytest.approx([0.333333, math.nan], nan_ok=True, abs=0)
+    assert record["arms"][0]["x"] == pytest.approx([3.33333e-10, math.nan], 1e-12, 0, nan_ok=True)
     assert record["arms"][1] == arms[1] and record["lr"] == 1 / 3 and record["none"] is None
     assert list(record) == sorted(record)
 
@@ -168,6 +168,25 @@ def test_a_signal_within_a_finalizer_is_not_lost(third, call, monkeypatch, sent,
 
 
 # ---- resumed ----
+
+
+def test_a_state_has_weights_moments_and_what_went_before(tmp_path):
+    def begun(**where):
+        model = torch.nn.Linear(2, 1)
+        optimizer = torch.optim.Adam(model.parameters())
+        model(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+        run = state.Run(tmp_path, "third", "arms", (script.Arm(1.0),), 3, torch.device("cpu"), {}, where, False, print)
+        return run, model, optimizer
+
+    (before, *parts), (_, *others) = begun(at="here"), begun(at="there")
+    parts[1].state[parts[0].bias]["exp_avg"][:] = 7
+    before.append({"loss": 1.0}, *parts)
+    after = begun(at="there")[0]
+    after.restore(*others)
+    for one, other in zip(parts, others):
+        torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
+    assert after.rows == [{"loss": 1.0}] and after.where == {"at": "here"} and after.seconds == before.seconds
 
 
 def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_path, monkeypatch):
@@ -277,7 +296,7 @@ def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):
     assert [arm for arm in more["arms"] if arm["seed"] < 3] == old["arms"] and len(more["arms"]) == 8
     third.change(arms=json.loads(third.file().read_text())["arms"][1:])
     end = call(third, "--seeds", "1")
-    assert end.code == 0 and ": 1 run" in end.stderr and third.record()["arms"] == more["arms"]
+    assert end.code == 0 and ": 1 run" in end.stderr and third.record() == more
 
 
 def test_a_part_of_the_runs_is_drawn_as_one(third, call, monkeypatch):
