@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from common import plots
 from common.experiment import records
 from figures import benchmark, ex2a, ex2b
 from figures.arms import same
@@ -368,6 +369,13 @@ def test_a_title_says_something_else_where_all_arms_do_alike(module):
             entry |= {field: value for field, value in last.items() if field not in kept}
     drawn = {name: picture.get_suptitle() for name, picture in module.draw(record)}
     assert drawn.keys() == titles.keys() and not set(drawn.values()) & set(titles.values())
+
+
+def test_a_curve_has_a_gap_where_a_seed_has_no_number():
+    with plots.style():
+        _, (axes,) = plots.figure("")
+        line = plots.curve(axes, [1, 2, 3], [[1, 2], [math.nan, 2], [3, 4]])
+    np.testing.assert_array_equal(line.get_ydata(), [1.5, math.nan, 3.5])
 
 
 def test_what_did_not_end_well_is_drawn():

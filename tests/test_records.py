@@ -13,7 +13,8 @@ import pytest
 import torch
 from started import Folder
 
-from common.experiment import experiment, progress, records, state, worker
+from common.experiment import experiment, progress, records, worker
+from common.experiment.state import Run
 from tests import third as script
 
 EPOCHS, SEEDS, RUNS = 3, 3, 6
@@ -176,7 +177,7 @@ def test_a_state_has_weights_moments_and_what_went_before(tmp_path):
         optimizer = torch.optim.Adam(model.parameters())
         model(torch.ones(1, 2)).sum().backward()
         optimizer.step()
-        run = state.Run(tmp_path, "third", "arms", (script.Arm(1.0),), 3, torch.device("cpu"), {}, where, False, print)
+        run = Run(tmp_path, "third", "arms", (script.Arm(1.0),), 3, torch.device("cpu"), {}, where, False, print)
         return run, model, optimizer
 
     (before, *parts), (_, *others) = begun(at="here"), begun(at="there")
@@ -307,6 +308,11 @@ def test_a_part_of_the_runs_is_drawn_as_one(third, call, monkeypatch):
     end = call(third, "--plot-only")
     assert end.code == 0 and titles == ["4 of 6 runs of a very small network"] and end.stderr == ""
     assert (third.path / "out/third_loss.png").read_bytes() != before
+
+
+def test_what_stands_in_for_data_that_is_lacking_goes_to_its_own_folder():
+    paths = [script.experiment._path(script.Settings(), what) for what in ("stand-in", "small images")]
+    assert paths == [experiment.ROOT / folder / "third.json" for folder in ("figures/stand-in", "figures")]
 
 
 @pytest.mark.parametrize(
