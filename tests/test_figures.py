@@ -373,7 +373,7 @@ def test_a_title_says_something_else_where_all_arms_do_alike(module):
 
 def test_a_curve_has_a_gap_where_a_seed_has_no_number():
     with plots.style():
-        _, (axes,) = plots.figure("")
+        _, (axes,) = plots.figure("two seeds")
         line = plots.curve(axes, [1, 2, 3], [[1, 2], [math.nan, 2], [3, 4]])
     np.testing.assert_array_equal(line.get_ydata(), [1.5, math.nan, 3.5])
 
