@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from test_figures import FIGURES, record_2a, record_2b
+from test_figures import DEEP, FIGURES, arm, record_2a, record_2b
 
 from common import plots
 from common.experiment import records
@@ -87,6 +87,13 @@ def test_a_title_says_no_more_than_the_record_has(figure, words, change):
     assert words not in title()
 
 
+def test_one_deeper_arm_leaves_the_named_ones_their_names():
+    record = record_2a(random.Random(1))
+    before = [(one["name"], label) for one, label, _ in arms.Arms(record).stars]
+    record["arms"].append(arm(random.Random(2), (*DEEP, 10)))
+    assert [(one["name"], label) for one, label, _ in arms.Arms(record).stars] == before
+
+
 def percentages(text):
     return re.findall(r"[\d.]+%", text)
 
@@ -95,9 +102,9 @@ def test_the_printed_table_of_2a_has_what_its_head_names():
     record = record_2a(random.Random(1))
     head, *rows = ex2a.table(record).splitlines()
     assert re.split(r"\s{2,}", head) == ["arm", "test accuracy", "layer 1's gradient norm", "status of the seeds"]
-    for arm, row in zip(record["arms"] + record["plateau"], rows):
-        norm = np.mean(arms.total_norms(arm)[0][-1])
-        assert percentages(row) == [f"{np.mean(arm['test_accuracy'][-1]):.1%}"] and f" {norm:.2g} " in row
+    for one, row in zip(record["arms"] + record["plateau"], rows):
+        norm = np.mean(arms.total_norms(one)[0][-1])
+        assert percentages(row) == [f"{np.mean(one['test_accuracy'][-1]):.1%}"] and f" {norm:.2g} " in row
 
 
 def test_the_printed_table_of_2b_has_what_its_head_names():
@@ -107,8 +114,8 @@ def test_the_printed_table_of_2b_has_what_its_head_names():
     runs, found = record["runs"], [percentages(row) for row in rows]
     late = [[np.mean(run[f"{split}_accuracy"][-10:]) for split in ("train", "test")] for run in runs]
     for run, means in zip(runs, late):
-        assert [f"{one:.2%}" for one in (run["final_train_accuracy"], run["test_accuracy"][-1], *means)] in found
-    for arm in searches.arms(runs):
-        both = (arm["final"][split] for split in ("train", "test"))
-        if len(arm["status"]) > 1:
-            assert [f"{one:.2%}" for values in both for one in (np.mean(values), np.std(values, ddof=1))] in found
+        assert [f"{number:.2%}" for number in (run["final_train_accuracy"], run["test_accuracy"][-1], *means)] in found
+    for one in searches.arms(runs):
+        both = (one["final"][split] for split in ("train", "test"))
+        if len(one["status"]) > 1:
+            assert [f"{number:.2%}" for values in both for number in (np.mean(values), np.std(values, ddof=1))] in found
