@@ -22,7 +22,9 @@ from started import SCRIPTS, Folder, ended
 
 from common import data, theory
 from common.batches import Batches
-from figures.choices import rescue
+from common.experiment import records
+from common.experiment.state import Run
+from figures.choices import cnn, rescue
 
 RTOL, ZERO, TIE = 5e-5, 1e-6, 2e-5
 KINDS = "weights", "biases", "signal"
@@ -149,6 +151,19 @@ def test_the_rescue_of_2a(call, tmp_path):
         for accuracy, each in zip(entry["held_out_accuracy"], found, strict=True):
             answers_agree([accuracy], [each["outputs"][-1][-1]], labels, entry["name"])
         assert entry["status"] == [each["status"] for each in found], entry["name"]
+
+
+def test_the_sizes_of_the_candidates_of_2b(tmp_path):
+    """They do not depend on how long a candidate trains, nor on what."""
+    images, _ = data.stand_in((32, 32, 3), 2, 10)
+    (_, candidates), here = cnn.plan(cnn.Settings())["candidates"], torch.device("cpu")
+    for candidate, known in zip(
+        candidates, records.read(cnn.__file__.replace(".py", ".json"))["candidates"], strict=True
+    ):
+        run = Run(tmp_path, "cnn", "candidates", (candidate,), 1, here, {}, {}, True, lambda told: None)
+        (entry,) = cnn.train(run, cnn.Settings(), {"train_images": images, "held_out": images})
+        for field in ("candidate", "parameters", "multiply_adds"):
+            assert entry[field] == known[field], candidate
 
 
 def test_2b(tmp_path):

@@ -49,7 +49,7 @@ def test_each_search_sees_its_own_arms_only_the_largest_rate_first():
 
 
 def test_the_searches_see_one_seed_whatever_further_seeds_say_and_wherever_they_stand():
-    entries = [run(1e-2, 0.7, 0.6, "collapsed", seed=1), run(1e-2, 0.9), run(1e-3, 0.81)]
+    entries = [run(1e-2, 0.7, 0.6, "collapsed", seed=1), run(1e-2, 0.9), run(1e-3, 0.81), run(1e-3, 0.99, seed=1)]
     arms = searches.arms(entries)
     assert searches.best(arms, "grid")["lr"] == 1e-2 and arms[0]["status"] == ["ok", "collapsed"]
     assert arms[0]["train"] == 0.9 and arms[0]["final"] == {"train": [0.9, 0.7], "test": [0.5, 0.6]}

@@ -150,6 +150,12 @@ def comparisons():
         "the derivative is $`x\\, w^{n-2}`$ for every $`i`$:": together,
         "the gradients vanish ($`w < 1`$) or explode ($`w > 1`$) together as the depth grows": together,
         "It is approached for $`n = i = 2`$ and in no other case": approached,
+        r"for $`i = 1, \dots, n - 1`$: one over the number of neurons that the matrix feeds, its fan-out": proved_by(
+            items.test_the_conditions_preserve_the_variance
+        ),
+        r"}{n_{i-1}}`$: one over the number of neurons that feed layer $`i`$, its fan-in": proved_by(
+            items.test_the_conditions_preserve_the_variance
+        ),
         "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
         "It is the harmonic mean of the two demands": math.isclose(
             theory.variances("xavier_normal", 1, 50, 30)[0], statistics.harmonic_mean([1 / 50, 1 / 30])
