@@ -11,6 +11,7 @@ from started import Ended, Folder, ended, until
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"  # read where torch is imported: two tests at a time take a core each
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets ignore what it starts in the background
 
 
 @pytest.fixture(scope="session")
