@@ -142,7 +142,6 @@ def test_the_front_page():
         "Is Adam better than SGD, and random search better",
         "more machines",
         "every arm on tiny generated data",  # what the commands do, which other tests prove
-        "Useful flags of both",
         "lists all",
         "the same command",
         "behind the last finished epoch",

@@ -295,6 +295,9 @@ def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):
     more = third.record()
     assert end.code == 0 and ": 2 runs" in end.stderr and more["settings"]["seeds"] == 4 and more["planned"] == 8
     assert [arm for arm in more["arms"] if arm["seed"] < 3] == old["arms"] and len(more["arms"]) == 8
+    before = third.contents()
+    end = call(third, "--seeds", "1")
+    assert end.code == 0 and "Training on" not in end.stderr and third.contents() == before
     third.change(arms=json.loads(third.file().read_text())["arms"][1:])
     end = call(third, "--seeds", "1")
     assert end.code == 0 and ": 1 run" in end.stderr and third.record() == more

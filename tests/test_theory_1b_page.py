@@ -132,6 +132,7 @@ def comparisons():
     best = max(tuned | {"Sigmoid, default", "Sigmoid, default method with a = 1"}, key=product.get)
     balanced = {label for label, value in product.items() if label.startswith("Sigmoid") and 0.5 < value < 2}
     default, xavier, gain_4, gain_6 = (fixed_point(*of)[1] for of in ((1 / 3,), (1.0,), (16.0,), (36.0, 0.5)))
+    preserved = proved_by(items.test_the_conditions_preserve_the_variance)
     gradients, across = map(proved_by, (networks.test_two_gradients, networks.test_the_variance_across_images_falls))
     root = proved_by(networks.test_centred_gain_4_falls_with_the_root_of_the_depth)
     return {
@@ -150,12 +151,8 @@ def comparisons():
         "the derivative is $`x\\, w^{n-2}`$ for every $`i`$:": together,
         "the gradients vanish ($`w < 1`$) or explode ($`w > 1`$) together as the depth grows": together,
         "It is approached for $`n = i = 2`$ and in no other case": approached,
-        r"for $`i = 1, \dots, n - 1`$: one over the number of neurons that the matrix feeds, its fan-out": proved_by(
-            items.test_the_conditions_preserve_the_variance
-        ),
-        r"}{n_{i-1}}`$: one over the number of neurons that feed layer $`i`$, its fan-in": proved_by(
-            items.test_the_conditions_preserve_the_variance
-        ),
+        r"for $`i = 1, \dots, n - 1`$: one over the number of neurons that the matrix feeds, its fan-out": preserved,
+        r"}{n_{i-1}}`$: one over the number of neurons that feed layer $`i`$, its fan-in": preserved,
         "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
         "It is the harmonic mean of the two demands": math.isclose(
             theory.variances("xavier_normal", 1, 50, 30)[0], statistics.harmonic_mean([1 / 50, 1 / 30])
