@@ -15,6 +15,7 @@ STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # so that its place, the same, need not be sought
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -26,7 +27,7 @@ STYLE = {
     "figure.dpi": 240,
 }
 # Okabe & Ito's colours, which stay apart in the common colour-vision deficiencies; line styles go with them.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B", "#999999")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C564B", "#999999")
 LINES = "-", "--", "-.", ":"
 
 

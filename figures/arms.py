@@ -160,7 +160,7 @@ class Arms:
         rest = [arm for arm in mine if arm not in default + xavier + tuned]
         for label, colour, arms in (
             ("default", "#D55E00", default),
-            ("Xavier", "#E69F00", xavier),
+            ("Xavier", "#56B4E9", xavier),
             ("default method tuned", "#CC79A7", tuned),
             ("rescue", "#0072B2", rest),
         ):
@@ -168,7 +168,7 @@ class Arms:
                 rescued = label != "rescue" or learns(arm) and any(map(fails, default))
                 yield arm, label if rescued else scheme(arm), colour
         others = [arm for arm in self.default if arm in self.deep and arm not in mine]
-        yield from zip(others, map(activation, others), cycle(("#009E73", "#56B4E9", "#8C564B")))
+        yield from zip(others, map(activation, others), cycle(("#009E73", "#E69F00", "#8C564B")))
 
     def look(self, entry):
         """The label and colour of what has the activation and the scheme of a star; of others those that are left."""

@@ -39,9 +39,9 @@ def draw_growth(record):
         places = [x(row) for row in shown]
         axes.plot(places, [row[2] for row in shown], marker="o", markersize=4, color=plots.COLOURS[0])
         axes.plot(places, [row[3] for row in shown], linestyle="--", color="0.3")
-        axes.set(xlabel=name, xscale="log", yscale="log")
+        axes.set(xlabel=name, xscale="log")
         axes.set_xticks(places, places)
-        axes.minorticks_off()
+    plots.log(*each)
     each[0].set_ylabel("seconds per model and epoch")
     return made
 
