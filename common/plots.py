@@ -46,6 +46,12 @@ def depth_colour(depth):
     return matplotlib.colormaps["YlGnBu"](min(0.12 + 0.22 * depth, 1))
 
 
+def ink(colour):
+    """The colour of a text about a curve of this colour: darkened where it would be pale on white."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    return rgb * min(1, 0.55 / max(rgb @ (0.2126, 0.7152, 0.0722), 0.01))
+
+
 @contextmanager
 def style():
     """To the end of the block draw in STYLE and otherwise by matplotlib's defaults, whatever a matplotlibrc says."""
@@ -183,7 +189,7 @@ def end_labels(axes, size=8):
             end[0] = min(max(end[0], gap * (i + 0.5)), 1 - gap * (len(ends) - i - 0.5))
     dashed = any(line.is_dashed() for _, line in ends)
     for height, line in ends:
-        look = {"va": "center", "fontsize": size, "color": line.get_color()}
+        look = {"va": "center", "fontsize": size, "color": ink(line.get_color())}
         if dashed:
             drawn = {"color": line.get_color(), "linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
             look["arrowprops"] = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 4} | drawn

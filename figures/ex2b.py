@@ -85,9 +85,9 @@ def accuracy(record, every):
     looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
     meant = [f"{text}: {', '.join(words for words in shown if shown[words] is arm)}" for text, arm in zip(texts, arms)]
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
-    title = ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
+    title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; their seeds overlap over the last {LAST} epochs"
+        title += f"; means of the last {LAST} epochs overlap"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     first = max(1, record["settings"]["epochs"] - LAST + 1)
     for place, axes in enumerate(each):

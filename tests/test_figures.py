@@ -239,7 +239,7 @@ def labelled(axes):
     ends = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     ends.sort(key=lambda line: axes.transData.transform((line.get_xdata()[-1], line.get_ydata()[-1]))[1])
     texts = sorted((text for text in axes.texts if text.xy[0] == 1), key=lambda text: text.xy[1])
-    assert [to_hex(text.get_color()) for text in texts] == [to_hex(line.get_color()) for line in ends]
+    assert [to_hex(text.get_color()) for text in texts] == [to_hex(plots.ink(line.get_color())) for line in ends]
     labels = {line: text.get_text() for line, text in zip(ends, texts)}
     colours = {to_hex(line.get_color()): text for line, text in labels.items()}  # for what has its colour but no label
     return {line: labels.get(line) or colours.get(to_hex(line.get_color()), "") for line in axes.get_lines()}
