@@ -10,10 +10,12 @@ from answers import DEEP, RECORD, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, accu
 from answers import late_ratio, mean_and_spread, norms, p, percent, reliably, signal
 
 import ex2a_vanishing
+import test_theory_1b_networks as networks
 from common import batches, data, models, plots
-from common.theory import CRUDE, variances
+from common.theory import CRUDE, moments, predict, scheme, variances
 from figures import ex2a
 from figures.arms import NAMES, Arms, widths
+from theory import walks
 
 DEFAULT, XAVIER, RELU = arm(), arm(init="xavier_normal"), RELUS[-1]
 HE = arm("relu", "kaiming_a0")
@@ -65,8 +67,11 @@ def first_lines(page):
     words = "default method brings {}, orthogonal weights of gain {} with centred biases {} |"
     page.says(words, best, 6, accuracy(RESCUE))
     lowest = p(range(5), range(10, 15)), p(range(3), range(10, 13))
-    page.says("at least {} with five seeds, {} with three.", *lowest, true=True)
-    page.claims({"share the order of the batches": RECORD["settings"]["order_seed"] == ex2a_vanishing.ORDER_SEED})
+    words = "exact two-sided permutation test of two means: at least {} with five seeds, {} with three."
+    page.says(words, *lowest, true=True)
+    apart = all(len({*e["initial"]["signal"][0]}) == 5 for e in RECORD["arms"])
+    words = "over seeds, five in 2a, which differ in the initial weights and share the order of the batches"
+    page.claims({words: apart and RECORD["settings"]["order_seed"] == ex2a_vanishing.ORDER_SEED})
 
 
 def four_networks(page):
@@ -74,12 +79,19 @@ def four_networks(page):
     page.says("After {} epochs of SGD at {} they", settings["epochs"], settings["lr"])
     page.says("they classify {}, {}, {} and {} of the test images correctly", *map(accuracy, SIGMOIDS))
     rows = [[f"Sigmoid {widths(e)}", in_percent(ends(e)), norms(e)[0, 0], norms(e)[0, -1]] for e in SIGMOIDS]
-    page.table("network", rows)
+    seen = "test accuracy in % | layer 1's gradient norm before training | after 20 epochs"
+    page.table(f"network | {seen}", rows)
     page.says("batches of {}, standardised pixels", settings["batch_size"])
     assert {entry["momentum"] for entry in SIGMOIDS} == {0}
     page.claims(
         {
-            "averaged over the last batch of an epoch": True,
+            "The *gradient norm of a layer* is the Euclidean norm of the gradient of its weights and biases, for the "
+            "loss averaged over the last batch of an epoch, read between the backward pass and the step": np.isclose(
+                norms(DEFAULT)[0, -1], np.mean(np.hypot(*(DEFAULT["gradient_norm"][k][0][-1] for k in KINDS)))
+            ),
+            "Sigmoid between the layers, cross-entropy on the logits": kinds(DEFAULT)
+            == ["Linear", "Sigmoid"] * 4 + ["Linear"],
+            "(before training: that of epoch 1)": True,  # which test_reference proves
             "The sheet prints (50, 30, 30) twice": True,
             "The other arms of the record": True,
         }
@@ -93,12 +105,21 @@ def four_networks(page):
 
     others = [entry for entry in RECORD["arms"] if entry not in SIGMOIDS]
     page.table(
-        "arm",
+        f"arm | initialisation and training | {seen}",
         [
             [f"{NAMES[e['activation']]} {widths(e)}", trained(e), in_percent(ends(e)), norms(e)[0, 0], norms(e)[0, -1]]
             for e in others
         ],
     )
+
+
+KINDS = "weights", "biases"
+
+
+def kinds(entry):
+    """What the network of an arm is made of, in order."""
+    model = models.mlp(entry["hidden"], entry["activation"], [(entry["init"], 0)], batch_norm=entry["batch_norm"])
+    return [type(module).__name__.removeprefix("Member") for module in model][1:]
 
 
 def with_sigmoid(page, real_data):
@@ -110,7 +131,12 @@ def with_sigmoid(page, real_data):
     found = late_ratio(DEFAULT)
     words = "over the last ten epochs it has {} times (geometric mean; {} to {} over the seeds)"
     page.says(words, math.exp(np.log(found).mean()), found.min(), found.max(), true=len(four[0]) == 21)
-    page.says("Sigmoid falls with depth from {} to {}, ReLU", accuracy(SIGMOIDS[0]), accuracy(DEFAULT), true=falls)
+    page.says(
+        "in two panels: Sigmoid falls with depth from {} to {}, ReLU",
+        accuracy(SIGMOIDS[0]),
+        accuracy(DEFAULT),
+        true=falls,
+    )
     page.says("ReLU ends near {}]", np.mean([accuracy(r) for r in RELUS]))
     with plots.style():
         ((_, picture),) = ex2a.norms(Arms(RECORD))
@@ -119,19 +145,18 @@ def with_sigmoid(page, real_data):
         "Gradient norm of each layer over epochs, eight panels: rows are the four depths, columns are Sigmoid and ReLU"
     )
     page.claims({words: [axes.get_title("left") for axes in picture.axes] == headings})
+    page.claims({"The plots are those of 2a.2, right-hand columns": all("ReLU" in one for one in headings[1::2])})
     factor = np.maximum(one[0] / one[1], one[1] / one[0]).max()
     page.claims({"In (50,) the two norms stay within a factor of four of each other": 3 < factor < 4})
     overtaken = two[0, 0] < two[-1, 0] and two[0, -1] > two[-1, -1]
-    page.says(
-        "layer 1 starts at {} times the output layer's norm and overtakes it", two[0, 0] / two[-1, 0], true=overtaken
-    )
+    words = "layer 1 starts at {} times the output layer's norm and overtakes it"
+    page.says(words, two[0, 0] / two[-1, 0], true=overtaken)
     low, larger = three[-1, 0] / three[:2, 0], (three[:2] > three[:2, :1]).all(0)
     page.claims({"layers 1 and 2 start thirtyfold below the output layer": (30 < low).all() and (low < 35).all()})
     page.says("both are larger than they started from epoch {} on", 8, true=larger[8:].all() and not larger[7])
     page.claims({"both stay more than a hundredfold below it": (four[-1] > 100 * four[:2]).all()})
-    page.says(
-        "the network ends by answering one class for all {} images", RECORD["settings"]["test_images"], true=one_class
-    )
+    words = "the network ends by answering one class for all {} images"
+    page.says(words, RECORD["settings"]["test_images"], true=one_class)
     page.claims({"under each seed": len(DEFAULT["status"]) == 5})
     deep = [norms(entry)[:, 0] for entry in SIGMOIDS[2:]]
     signals = [np.mean(entry["initial"]["signal"], 1) for entry in SIGMOIDS[2:]]
@@ -140,10 +165,14 @@ def with_sigmoid(page, real_data):
     reason += "the signal shrinks on its way down"
     page.claims({reason: above and shrinks})
     if real_data:
-        page.says("have {} times the norm of its first hidden", pixels_over_activations(real_data), true=True)
+        page.says(
+            "on its way down: the pixels of an image have {} times the norm of its first hidden",
+            pixels_over_activations(real_data),
+            true=True,
+        )
     else:  # what the page says was last compared where the data was
         page.given("7.6")
-        page.claims({"times the norm of its first hidden": True})
+        page.claims({"on its way down: the pixels of an image have 7.6 times the norm of its first hidden": True})
 
 
 def pixels_over_activations(folder):
@@ -186,6 +215,10 @@ def better_but_far_below():
 
 
 def with_xavier(page):
+    own = variances("xavier_normal", 2, 50, 30)[1] == variances("default", 2, 50, 30)[1]
+    depths = [len(e["hidden"]) for e in RECORD["arms"] if e["init"] == "xavier_normal" and e["lr"] == DEFAULT["lr"]]
+    page.claims({"norms with Xavier beside PyTorch's default, for three and four hidden layers": depths == [3, 4]})
+    page.claims({"`xavier_normal_` for the weights, with PyTorch's biases, gives": own})
     words = "gives {} ± {} instead of {} (p = {}): better, but far below the {} of ReLU"
     numbers = *mean_and_spread(ends(XAVIER)), accuracy(DEFAULT), p(ends(XAVIER), ends(DEFAULT)), accuracy(RELU)
     page.says(words, *numbers, true=better_but_far_below())
@@ -193,11 +226,14 @@ def with_xavier(page):
     page.claims({"the deepest network as the sheet is printed": SHAPES[2] == [50, 30, 30]})
     three = arm(init="xavier_normal", hidden=SHAPES[2])
     numbers = *mean_and_spread(ends(three)), *mean_and_spread(ends(SIGMOIDS[2])), p(ends(three), ends(SIGMOIDS[2]))
-    page.says("gives {} ± {} instead of {} ± {} (p = {})", *numbers)
+    page.says("Xavier gives {} ± {} instead of {} ± {} (p = {})", *numbers)
     per_layer = signal(XAVIER)[0] ** (-1 / 4)
-    page.claims({"It is not enough because": better_but_far_below()})
-    why = "each Sigmoid shrinks the signal about fourfold on top"
-    page.claims({why: 3.7 < per_layer < 4.5})
+    linear = np.isclose(predict(*scheme("xavier_normal", [30] * 9)[:2], (0,) * 8, False, "identity").factor, 1).all()
+    why = "It is not enough because Xavier is made for linear layers: each Sigmoid shrinks the signal "
+    why += "about fourfold on top"
+    page.claims({why: better_but_far_below() and 3.7 < per_layer < 4.5 and linear})
+    words = "and its outputs have the mean 1/2"
+    page.says(words, true=math.isclose(moments("sigmoid", 1)[0] - moments("sigmoid", 1, 0.5)[0], 1 / 4))
 
 
 def default_and_rescue(page):
@@ -208,30 +244,34 @@ def default_and_rescue(page):
     page.says(words, accuracy(DEFAULT), accuracy(best), true=helps and modes == [False, True, False])
     beyond = reliably(ends(RESCUE), ends(best))
     page.says("A better scheme reaches {}.", accuracy(RESCUE), true=beyond)
+    layer = torch.nn.Linear(400, 3000)
+    bounds = [round(edge.item(), 3) for part in (layer.weight, layer.bias) for edge in (part.min(), part.max())]
+    words = r"weights and biases are uniform in $`\pm 1/\sqrt{n}`$ with the fan-in $`n`$, variance $`1/(3n)`$"
+    page.claims({words: bounds == [-0.05, 0.05] * 2 and variances("default", 2, 400, 3000) == (1 / 1200, 1 / 1200)})
+    words = "the default is not He's initialisation"
+    page.says(words, true=variances("default", 2, 5, 4) != variances("kaiming_a0", 2, 5, 4))
+    weight, bias = (
+        getattr(models.mlp(DEEP, "sigmoid", [(RESCUE["init"], 0)])[3], name)[0] for name in ("weight", "bias")
+    )
+    words = r"since layer 1 sees pixels; centred biases $`b_j = -\frac{1}{2}\sum_k W_{jk}`$ take the mean 1/2 away"
+    page.claims({words: torch.allclose(weight @ torch.full((50,), 0.5) + bias, torch.zeros(30), atol=1e-5)})
+    shown = [label for _, label, _ in Arms(RECORD).stars]
+    page.claims({"with the rescue, ReLU for comparison": {"rescue", "ReLU"} < {*shown}})
     page.table(
-        "initialisation of Sigmoid (50, 30, 30, 30), fan-in n, fan-out m",
+        "initialisation of Sigmoid (50, 30, 30, 30), fan-in n, fan-out m | variance of a weight, layer 2 and up"
+        " | test accuracy in %",
         [[*words, in_percent(ends(entry))] for words, entry in zip(INITS, EVERY, strict=True)],
     )
     for (_, variance), entry in zip(INITS, EVERY):  # of layer 2
         value = eval(re.sub(r"(\d)([nm])", r"\1*\2", variance), {"n": 50, "m": 30})
         assert math.isclose(value, variances(entry["init"], 2, 50, 30)[0])
-    page.says(
-        "under every initialisation: {} by default, {} with the rescue", accuracy(DEFAULT), accuracy(RESCUE), true=True
-    )
-    page.claims(
-        {
-            "The last four rows undo the slope 1/4 by a gain, three of them from layer 2 on": all(
-                "gain4" in e["init"] for e in EVERY[-4:-1]
-            )
-        }
-    )
+    words = "under every initialisation: {} by default, {} with the rescue"
+    page.says(words, accuracy(DEFAULT), accuracy(RESCUE), true=True)
+    words = "The last four rows undo the slope 1/4 by a gain, three of them from layer 2 on"
+    page.says(words, true=all("gain4" in e["init"] for e in EVERY[-4:-1]))
     searched = max(RESCUED["search"], key=lambda entry: np.mean(entry["held_out_accuracy"]))
-    page.claims(
-        {
-            "The last row was chosen among eight on held-out images": len(RESCUED["search"]) == 8
-            and searched["init"] == RESCUE["init"]
-        }
-    )
+    words = "The last row was chosen among eight on held-out images"
+    page.says(words, true=len(RESCUED["search"]) == 8 and searched["init"] == RESCUE["init"])
     both = [p(ends(RESCUE), ends(other)) for other in (RELU, HE)]
     above = reliably(ends(RESCUE), ends(RELU)) and reliably(ends(RESCUE), ends(HE)) and both[0] == both[1]
     words = "It is above ReLU, {} ± {}, and above ReLU under He's initialisation, {} ± {} (p = {} each)"
@@ -248,14 +288,15 @@ def dead_or_slow(page):
     page.claims({"Too small: the same default network": same.items() <= ADAM.items() and same.items() <= SGD_1.items()})
     epochs = len(PLATEAU["test_accuracy"])
     page.says("and its plateau over {} epochs]", epochs)
-    page.says("as in the output layer: after one epoch Adam is at {}.", accuracy(ADAM, 0))
+    steps = {name: [abs(walks.RULES[name](g, 1, {})) for g in (0.1, 1.0, 10.0)] for name in ("SGD", "Adam")}
+    words = "A step of SGD is proportional to the gradient. Adam's first step moves each weight by the learning rate"
+    page.claims({words: steps["SGD"] == [0.1, 1, 10] and np.allclose(steps["Adam"], walks.STEP_SIZE)})
+    before = kinds(NORMED)[:3] == ["Linear", "BatchNorm", "Sigmoid"]
+    page.claims({"Batch normalisation before each Sigmoid, as in practice": before})
+    page.says("as in the output layer: after one epoch Adam is at {}.", accuracy(ADAM, 0), true=True)
     level = p(ends(ADAM), ends(RELU))
-    page.says(
-        "ReLU with SGD ends at {}, not reliably different from Adam on Sigmoid (p = {})",
-        accuracy(RELU),
-        level,
-        true=level > 0.05,
-    )
+    words = "ReLU with SGD ends at {}, not reliably different from Adam on Sigmoid (p = {})"
+    page.says(words, accuracy(RELU), level, true=level > 0.05)
     tenfold = SGD_01["lr"] == XAVIER_01["lr"] == 10 * DEFAULT["lr"]
     numbers = *mean_and_spread(ends(SGD_01)), *mean_and_spread(ends(XAVIER_01))
     page.says("A tenfold step brings SGD to {} ± {}, with Xavier to {} ± {};", *numbers, true=tenfold)
@@ -266,16 +307,13 @@ def dead_or_slow(page):
     page.says("as in practice, gives {} ± {} at {}.", *mean_and_spread(ends(NORMED)), NORMED["lr"])
     curves = np.array(PLATEAU["test_accuracy"])
     leaves = 1 + (curves > 0.15).argmax(0)
-    page.claims(
-        {
-            "With patience the sheet's own step gets it going": PLATEAU["lr"] == DEFAULT["lr"]
-            and (curves[-1] > 0.6).all()
-        }
-    )
+    words = "With patience the sheet's own step gets it going"
+    page.says(words, true=PLATEAU["lr"] == DEFAULT["lr"] and (curves[-1] > 0.6).all())
     words = "over {} epochs the first test accuracy above {} comes in epoch {}, {}, {}, {} and {} of the five seeds"
     page.says(words, epochs, 0.15, *leaves, true=(curves > 0.15).any(0).all())
     back = [epochs - list(curve[::-1].round(4)).index(0.1) for curve in curves.T]
-    words = "they fall back to {} for the last time in epoch {}, {}, {}, {} and {}, and end at {} ± {}."
+    words = "they fall back to {} for the last time in epoch {}, {}, {}, {} and {}, and end at {} ± {}. "
+    words += "It was a plateau, not death"
     page.says(words, 0.1, *back, *mean_and_spread(curves[-1]), true=True)
 
 
@@ -285,7 +323,8 @@ def beyond(page):
     page.says("Eight schemes were trained on {} training images and compared on the {} held out", *sizes)
     best = max(held_out, key=lambda init: np.mean(held_out[init])) == RESCUE["init"]
     page.claims({"the best was then trained on all": best})
-    page.table("candidate", [[init, in_percent(found)] for init, found in held_out.items()])
+    words = "candidate | accuracy on held-out training images in %"
+    page.table(words, [[init, in_percent(found)] for init, found in held_out.items()])
     nets = {(e["activation"], e["init"], *e["hidden"]): e for e in RECORD["arms"] if not e["batch_norm"]}
     known = list(nets.values())  # of those that differ in their training only, one
     measured = [np.mean(entry["initial"]["signal"], 1) for entry in known]
@@ -299,9 +338,22 @@ def beyond(page):
     crude = CRUDE**4
     wrong = crude > 5 * signal(DEFAULT)[0] and crude < signal(GAINED[0])[0] / 5
     page.claims({"A factor of 1/4 per layer is far too much for the default and far too little for gain 4": wrong})
-    page.claims({"and the measured signal of the output layer, that of every other layer": True})
+    anchored = all(
+        math.isclose(np.mean(e["initial"]["signal"][-1]), e["predicted"]["signal"][-1], rel_tol=1e-5) for e in known
+    )
+    words = (
+        "Before training theory/1b predicts, from the weights and biases drawn and the measured signal of the output "
+    )
+    page.claims({words + "layer, that of every other layer": anchored})
+    page.claims(
+        {
+            "Signal per layer before training: measured points on the line that the theory predicts, six networks": off
+            < 0.2
+        }
+    )
     shown = [DEFAULT, TUNED[0], XAVIER, *GAINED, RESCUE]
-    page.table("scheme", [[entry["init"], *signal(entry)] for entry in shown])
+    words = "scheme | signal at layer 1 over output layer | predicted"
+    page.table(words, [[entry["init"], *signal(entry)] for entry in shown])
     going_back = {
         entry["activation"]: [
             np.mean(entry["initial"][kind][1]) / np.mean(entry["initial"][kind][3]) for kind in ("signal", "weights")
@@ -309,38 +361,27 @@ def beyond(page):
         for entry in (RELU, DEFAULT)
     }
     signals, weights = zip(*going_back.values())
-    page.says(
-        "The signal vanishes for ReLU too: with default weights layer 2 gets {} times the signal of layer 4",
-        signals[0],
-        true=signals[0] < 0.2,
-    )
-    words = "is {} times as large, because the inputs of layer 4 have shrunk about as much as the signal of layer 2"
+    words = "The signal vanishes for ReLU too: with default weights layer 2 gets {} times the signal of layer 4"
+    page.says(words, signals[0], true=signals[0] < 0.2)
+    words = "Its weight gradient is {} times as large, "
+    words += "because the inputs of layer 4 have shrunk about as much as the signal of layer 2"
     page.says(words, weights[0], true=0.8 < weights[0] < 1.2)
-    page.says(
-        "With Sigmoid little makes up for it: {} times the signal, {} times the weight gradient",
-        signals[1],
-        weights[1],
-        true=weights[1] < 1.5 * signals[1],
-    )
+    words = "With Sigmoid little makes up for it: {} times the signal, {} times the weight gradient"
+    page.says(words, signals[1], weights[1], true=weights[1] < 1.5 * signals[1])
     last, logits = (np.mean(DEFAULT["layer_variance"][layer]) for layer in (3, 4))
     first = np.mean(DEFAULT["layer_variance"][0])
-    page.claims(
-        {
-            "What fades going back fades going forward as well": last < first / 1e4,
-            "the outputs of the default network's last hidden layer": True,
-        }
-    )
-    page.says(
-        "have the variance {} across the test images, its logits {}: it gives nearly the same logits to every image",
-        last,
-        logits,
-        true=set(ends(DEFAULT)) == {0.1},
-    )
+    page.says("What fades going back fades going forward as well", true=last < first / 1e4)
+    page.says("the outputs of the default network's last hidden layer", true=True)
+    words = "have the variance {} across the test images, its logits {}: it gives nearly the same logits to every image"
+    page.says(words, last, logits, true=set(ends(DEFAULT)) == {0.1})
     page.says("In the rescued network the logits have the variance {}.", np.mean(RESCUE["layer_variance"][4]))
+    page.claims({"A weight gradient is the product of signal and input": callable(networks.test_two_gradients)})
+    page.claims({"and the share of its weights that a step leaves unchanged": 0 < depth(7)["unmoved"][0] < 1})
     activations(page)
     share = [np.mean(depth(n)["unmoved"]) for n in (7, 9)]
     page.says(
-        "falls below half the spacing of float32 at the weight: with 7 hidden layers one step of SGD leaves {} of",
+        "falls below half the spacing of float32 at the weight: with 7 hidden layers one step of SGD leaves {} of the "
+        "weights of layer 1 bit for bit as they were",
         share[0],
         true=np.mean(depth(1)["unmoved"]) < 0.05 < share[0],
     )
@@ -348,9 +389,8 @@ def beyond(page):
     page.claims({"The gradient itself is still far from 0": np.mean(depth(12)["initial"]["signal"][0]) > 1e-30})
     page.says("at layer 1 is {} with 12 hidden layers", np.mean(depth(12)["initial"]["signal"][0]))
     final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
-    page.claims(
-        {"Sigmoid falls, ReLU stays level]": np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True)}
-    )
+    words = "Sigmoid falls, ReLU stays level]"
+    page.says(words, true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))
 
 
 def activations(page):
@@ -366,4 +406,4 @@ def activations(page):
     page.claims({"the trouble is not saturation but the small slope and the lost variation": steep})
     rescue = np.flatnonzero(found[RESCUE["init"]]["counts"][-1][-1])
     page.claims({"The rescue spreads them out": len(rescue) * width > 0.95})
-    page.claims({"hidden activations per layer, before training, after 3 and after 20 epochs": True})
+    page.claims({"hidden activations per layer, before training, after 3 and after 20 epochs, four networks": True})

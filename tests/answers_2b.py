@@ -12,6 +12,7 @@ from common import models
 from figures import searches
 
 (ADAM_TRAIN, ADAM_TEST), (SGD_TRAIN, SGD_TEST) = over_seeds(ADAM), over_seeds(SGD)
+BOTH = "training accuracy in % | test accuracy in %"  # of a table
 GRID = {lr: seeds_of("adam", lr)[0] for lr in (0.1, 0.01, 0.001, 0.0001, 0.00001)}
 DRAWN = [seeds_of("adam", 10**-k)[0] for k in np.random.default_rng(0).uniform(1, 5, 5)]
 
@@ -47,7 +48,8 @@ def best_drawn():
 
 def off_the_shelf(page):
     usual = torch.optim.Adam([torch.zeros(1)]).defaults
-    words = "With its defaults (rate {}, betas {} and {}, δ {}) Adam ends at {} ± {} in the test after {} epochs"
+    words = "With its defaults (rate {}, betas {} and {}, δ {}) Adam ends at {} ± {} in the test after {} "
+    words += "epochs, over three seeds"
     page.says(words, usual["lr"], *usual["betas"], usual["eps"], *mean_and_spread(ADAM_TEST), 50)
     assert ADAM[0]["lr"] == usual["lr"]
     page.says("test accuracy over {} epochs of CIFAR-10, and the last ten enlarged", 50, true=True)
@@ -56,6 +58,14 @@ def off_the_shelf(page):
     )  # of the sheet's wording
     widths = " / ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
     parameters = sum(weight.numel() for weight in models.cnn(32, 0).parameters())
+    parts = {"Conv2d": "3x3 convolutions", "BatchNorm2d": "batch normalisation", "ReLU": "ReLU"}
+    made = [type(module).__name__ for module in models.cnn(32, 0)]
+    page.claims(
+        {
+            "a plain CNN of {} with {} and {},".format(*parts.values()): [one for one in made[:4] if one in parts]
+            == [*parts]
+        }
+    )
     page.says(f"{widths} channels, where a slash stands for max pooling: {{}} parameters", parameters)
     planned = sum(len(cases) for _, cases in ex2b_adam.plan(ex2b_adam.Settings(seeds=3)).values())
     so_far = len(seeds_of("sgd", 0.01)) == len(seeds_of("adam", 0.01)) == 1
@@ -63,15 +73,15 @@ def off_the_shelf(page):
     page.says(words, planned, len(RUNS), 0.01, true=so_far)
     page.says("batches of {}, a constant rate, no weight decay", ex2b_adam.BATCH_SIZE, true=True)
     page.says("SGD has momentum {}. Of the", ex2b_adam.MOMENTUM)
-    page.claims({"that of the whole training set at the end": True})  # a definition, which test_reference.py proves
+    words = "that of the whole training set at the end, in evaluation mode and without crops"
+    page.claims({words: True, "enlarged: Adam by default beside SGD": True})  # as test_reference.py proves
 
 
 def against_sgd(page):
     rivals = {lr: finals(seeds_of("sgd", lr)[0]) for lr in (1.0, 0.1, 0.01, 0.001, 0.0001)}
     best = max(rivals, key=rivals.get) == 0.1 and max(GRID, key=lambda lr: finals(GRID[lr])) == 1e-3
-    words = (
-        "chosen by final training accuracy of seed 0), Adam ({}) ends at {} ± {} in the test and SGD ({}) at {} ± {}"
-    )
+    words = "Tuned alike (five rates a decade apart, chosen by final training accuracy of seed 0), "
+    words += "Adam ({}) ends at {} ± {} in the test and SGD ({}) at {} ± {}"
     page.says(words, 1e-3, *mean_and_spread(ADAM_TEST), 0.1, *mean_and_spread(SGD_TEST), true=best)
     ahead, by_seed = np.mean(ADAM_TEST) - np.mean(SGD_TEST), np.subtract(ADAM_TEST, SGD_TEST)
     page.says("{} points below (by seed {}, {} and {}).", *map(percent, (ahead, *by_seed)), true=ahead > 0)
@@ -80,7 +90,8 @@ def against_sgd(page):
     page.says(words, found, true=min(ADAM_TEST) > max(SGD_TEST) and found == least)
     columns = [(ADAM_TRAIN, SGD_TRAIN), (ADAM_TEST, SGD_TEST), (late(ADAM), late(SGD)), (losses(ADAM), losses(SGD))]
     rows = [[*map(in_percent, same), np.mean(loss)] for *same, loss in zip(*columns)]
-    page.table("three seeds", [["Adam 1e-3", *rows[0]], ["SGD 0.1", *rows[1]], ["p", *(p(*pair) for pair in columns)]])
+    rows = [["Adam 1e-3", *rows[0]], ["SGD 0.1", *rows[1]], ["p", *(p(*pair) for pair in columns)]]
+    page.table(f"three seeds | {BOTH} | mean test accuracy of epochs 41 to 50 | final training loss", rows)
     adam, sgd = ([np.mean(values) for values in column] for column in zip(*columns))
     disagree = adam[0] < sgd[0] and adam[2] < sgd[2] and adam[3] > sgd[3] and adam[1] > sgd[1]
     undecided = disagree and all(p(*pair) > 0.05 for pair in columns)
@@ -95,8 +106,8 @@ def by_grid(page):
     words += "(whole training set, evaluation mode, one seed), {}."
     page.says(words, 1e-3, best, true=order[0] == 1e-3)
     rows = [[k, 10**-k, *map(percent, finals(GRID[lr]))] for k, lr in enumerate(sorted(GRID, reverse=True), 1)]
-    page.table("k", rows)
-    page.claims({"every run a mark": True})
+    page.table(f"k | rate | {BOTH}", rows)
+    page.claims({"every run a mark, for Adam and SGD": {run["optimizer"] for run in RUNS} == {"adam", "sgd"}})
     below = order[1] == 0.01 and finals(GRID[0.01])[0] < min(ADAM_TRAIN)
     page.says("{} ends below all three seeds of the default, but", 0.01, true=below)
     level = p(over_seeds(RANDOM)[0], ADAM_TRAIN) > 0.9 and RANDOM[0]["lr"] > 8e-3
@@ -109,7 +120,8 @@ def by_grid(page):
     page.claims({"As the default lies inside the range": min(GRID) < ADAM[0]["lr"] < max(GRID)})
     words = "its edges do not matter: {} still learns, {} is too slow for {} epochs"
     page.says(words, 0.1, 0.00001, 50, true=falling and finals(GRID[0.1])[1] > 0.5 and order[-1] == 1e-5)
-    page.says("test accuracy over {} epochs for every learning rate", 50, true=True)
+    words = "test accuracy over {} epochs for every learning rate of Adam and SGD, a row for each search"
+    page.says(words, 50, true=True)
 
 
 def at_random(page):
@@ -120,13 +132,15 @@ def at_random(page):
     level = p(over_seeds(RANDOM)[0], ADAM_TRAIN)
     page.claims({"no reason that it should be better": level > 0.05})
     ks = np.random.default_rng(0).uniform(1, 5, 5)
-    page.table("k drawn from U[1, 5]", [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)])
-    page.claims({"five rates and what each gave, beside the grid": best_drawn()})
+    rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]
+    page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)
+    page.claims({"fixed before any run": True, "five rates and what each gave, beside the grid": best_drawn()})
     trains = over_seeds(RANDOM)[0]
     words = "Over three seeds {} ends at {} ± {} and the default at {} ± {}, p = {}, so the two rates are level."
     page.says(words, RANDOM[0]["lr"], *mean_and_spread(trains), *mean_and_spread(ADAM_TRAIN), level)
     from_grid, from_random, nearer = distances()
-    words = "the nearest of the grid's five is {} away on average and the nearest of five random ones {}"
+    words = "If the optimal k is uniform in [1, 5], "
+    words += "the nearest of the grid's five is {} away on average and the nearest of five random ones {}"
     page.says(words, from_grid, from_random, true=from_grid < from_random)
     page.says("although random search is the nearer in {} of draws", nearer, true=0.4 < nearer < 0.5)
 
@@ -149,28 +163,30 @@ def distances(n=2000):
 def network(page):
     found, settings = CHOICE["candidates"], CHOICE["settings"]
     best = max(found, key=lambda entry: entry["held_out_accuracy"][-1])
-    words = "Five candidates were trained for {} epochs on {} training images"
-    page.says(words, found[0]["epochs"], settings["train_images"], true=len(found) == 5)
+    words = "Five candidates were trained for {} epochs on {} training images with Adam's default, one seed each"
+    page.says(words, found[0]["epochs"], settings["train_images"], true=[one["seed"] for one in found] == [0] * 5)
     page.says("compared on the other {} by", settings["held_out"])
     used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
     page.claims({"the fourth was taken, the best after three epochs": best is found[3] and best["candidate"] == used})
     rows = [
-        [None, entry["parameters"], entry["multiply_adds"] / 1e6, entry["seconds_per_epoch"]]
-        + [percent(entry["held_out_accuracy"][-1])]
+        [entry["candidate"].replace("|", "/"), entry["parameters"], entry["multiply_adds"] / 1e6]
+        + [entry["seconds_per_epoch"], percent(entry["held_out_accuracy"][-1])]
         for entry in found
     ]
-    page.table("channels", rows)
-    page.given(*dict.fromkeys(part for entry in found for part in entry["candidate"].replace("|", "").split()))
+    seen = "parameters | million multiply-adds | seconds per epoch | accuracy on held-out training images in %"
+    page.table(f"channels | {seen}", rows)
 
 
 def other_runs(page):
     favours = RANDOM[0]["final_train_accuracy"] == max(finals(run)[0] for run in DRAWN)
+    first, other = (torch.cat([w.flatten() for w in models.cnn(8, seed).parameters()]) for seed in (0, 1))
+    page.claims({"A seed sets the initial weights, the order of": not first.equal(other)})
     page.claims({"the seed that chose is thus among the three of each mean, which favours the chosen": favours})
     shown = [run for run in RUNS if (run["optimizer"], run["seed"]) != ("adam", 0)]
     shown = sorted(shown, key=lambda run: (run["optimizer"], -run["lr"], run["seed"]))
     names = {"adam": "Adam", "sgd": "SGD"}
     page.table(
-        "run",
+        f"run | {BOTH}",
         [
             [f"{names[run['optimizer']]} {searches.rate(run['lr'])}, seed {run['seed']}", *map(percent, finals(run))]
             for run in shown

@@ -7,9 +7,10 @@ r"""Check every number of a page and every comparison that it makes in words.
     page.every_digit_matters()
 
 A comparing word (above, largest, grows, only, every, tenfold, ...: COMPARING has them) is checked once it stands in
-words that were claimed, to the letter, with a computation that makes them true. Not looked at are code, formulas, link
-targets, references, the phrases `names` that name a thing and compare nothing ("the first step"), and proofs, from
-"Proof" in bold or italics to the next $`\square`$.
+words that were claimed, to the letter, with a computation that makes them true. With `subjects` so are the words of
+what a sentence is about (weights, before, Sigmoid, ...: SUBJECTS) in prose and alt texts. Not looked at are code,
+formulas, link targets, references, the phrases `names` that name a thing and compare nothing ("the first step"), and
+proofs, from "Proof" in bold or italics to the next $`\square`$.
 """
 
 import re
@@ -26,6 +27,10 @@ COMPARING = (
     r"|inside|outside|harmonic|arithmetic|geometric"
     r"|overtake\w*|pass(?:es)|beats?)\b"
 )
+SUBJECTS = (
+    r"\b(?:before|after|weights?|biases|rows?|columns?|fan-in|fan-out|uniform|forward|backward|going back|without"
+    r"|positive|negative|not|because|two|three|four|five|six|seven|eight|nine|ten|mean|variance|pixels|logits|inputs?|Sigmoids?|ReLU|Adam|SGD|Xavier)\b"
+)
 UNSEEN = (
     r"^#+ References *$.*?(?=^#|\Z)",
     r"^\*{1,2}Proof.*?\\square`\$",
@@ -37,17 +42,19 @@ UNSEEN = (
 class Page(Document):
     """A document that knows its comparing words, and for each number what it has to satisfy."""
 
-    def __init__(self, text, name="page", names=()):
+    def __init__(self, text, name="page", names=(), subjects=False):
         super().__init__(text, name)
         shown = text
         for pattern in (*UNSEEN, *(r"\s+".join(map(re.escape, phrase.split())) for phrase in names)):
             shown = re.sub(pattern, lambda found: re.sub(r"[^\n]", "\0", found[0]), shown, flags=re.M | re.S)
         self.words = {found.span(): False for found in re.finditer(COMPARING, shown, re.I)}
+        self.free = [found for found in re.finditer(SUBJECTS, shown) if subjects and not self._in_table(found.start())]
         self.tests = defaultdict(list)  # for each number the functions that a Number in its place has to satisfy
 
     def says(self, snippet, *values, true=None):
         """Do what Document.says does; `true` is what makes the comparing words of the snippet true."""
         start, end = super().says(snippet, *values)
+        self.free = [word for word in self.free if word.end() <= start or end <= word.start()]
         if true is not None:
             assert true, f"{self.name}: it is not true that {snippet!r}"
             self.words |= {word: True for word in self.words if start <= word[0] and word[1] <= end}
@@ -84,7 +91,7 @@ class Page(Document):
             for (start, end), checked in self.words.items()
             if not checked
         ]
-        return super().unchecked() + words
+        return super().unchecked() + words + [f"nothing claims {self._about(word)!r}" for word in self.free]
 
     def every_digit_matters(self):
         """Demand that each seen number of a page that is checked would fail with another last digit."""
@@ -95,6 +102,13 @@ class Page(Document):
                 other = Number(re.fullmatch(NUMBER, f"{number.text[:at]}{digit}{number.text[at + 1 :]}"))
                 passes = all(test(other) for test in self.tests[span])
                 assert not passes, f"nothing fails when {number.text} ends otherwise: {self._around(number)!r}"
+
+    def _in_table(self, place):
+        """Whether a heading or a table has this place: the latter are compared cell by cell."""
+        return self.text[self.text.rfind("\n", 0, place) + 1] in "#|"
+
+    def _about(self, word):
+        return " ".join(self.text[max(0, word.start() - 60) : word.end() + 40].split())
 
     def _compare(self, span, value, where):
         super()._compare(span, value, where)

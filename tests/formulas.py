@@ -40,6 +40,15 @@ def displays(text):
             yield heading, " ".join(found[2].split())
 
 
+def stated(text, *starts):
+    """Yield the formulas inside the sentences of a page that begin so, at least one for each beginning."""
+    found = [re.sub(r"\s+", " ", latex).replace(r"\dfrac", r"\frac") for latex in re.findall(r"\$`([^`]+)`\$", text)]
+    for start in starts:
+        mine = [latex for latex in found if latex.startswith(start)]
+        assert mine, f"no formula begins with {start!r}"
+        yield from mine
+
+
 def holds(latex, values, names=None, tolerance=1e-9):
     r"""Assert that each relation of a display is true of `values`, up to a relative error; \approx allows a tenth."""
     checked = 0

@@ -55,6 +55,10 @@ def arm(draw, hidden, activation="sigmoid", init="default", optimizer="sgd", lr=
     }
 
 
+def about(draw, made):
+    return {"data": draw.choice(["made up", "stand-in"]), "planned": made + draw.choice([0, 3])}
+
+
 def record_2a(draw, some=1.0):
     """A record of this share of the arms, in any order if it is not the whole."""
     best, nets = "orthogonal6_from_layer2_centred", ((50,), (50, 30), (50, 30, 20), DEEP)
@@ -75,7 +79,7 @@ def record_2a(draw, some=1.0):
     if some < 1:
         parts = {part: draw.sample(found, math.ceil(some * len(found))) for part, found in parts.items()}
     settings = {"lr": 0.005, "momentum": 0, "epochs": EPOCHS["2a"]}
-    return parts | {"data": "made up", "settings": settings, "planned": sum(map(len, parts.values()))}
+    return parts | {"settings": settings} | about(draw, sum(map(len, parts.values())))
 
 
 def record_2b(draw, some=1.0):
@@ -102,7 +106,7 @@ def record_2b(draw, some=1.0):
     ]
     runs = draw.sample(runs, math.ceil(some * len(runs))) if some < 1 else runs
     settings = {"epochs": EPOCHS["2b"], "train_sample": 10}
-    return {"runs": runs, "data": "made up", "settings": settings, "planned": len(runs)}
+    return {"runs": runs, "settings": settings} | about(draw, len(runs))
 
 
 def over_seeds(values, **facts):
@@ -123,7 +127,8 @@ def numbers(record):
         of["training"] = str([entry[field] for field in ("optimizer", "lr", "momentum", "batch_norm")])
         for epoch, values in enumerate(entry["test_accuracy"], 1):
             yield from over_seeds(values, **of, quantity="test accuracy", epoch=epoch)
-        yield from over_seeds(entry["unmoved"], **of, quantity="weights", layer=1, called="layer 1")
+        first = of | {"when": "before training", "layer": 1, "called": "layer 1"}
+        yield from over_seeds(entry["unmoved"], **first, quantity="weights")
         norms = [
             [[entry["initial"][kind][layer], *rows] for layer, rows in enumerate(entry["gradient_norm"][kind])]
             for kind in ("weights", "biases")
@@ -131,10 +136,11 @@ def numbers(record):
         for place, (weights, biases) in enumerate(zip(*norms)):
             called = f"layer {place + 1}" if place < len(entry["hidden"]) else "output layer"
             of |= {"layer": place + 1, "called": called}
-            yield from over_seeds(entry["initial"]["signal"][place], **of, quantity="signal")
-            yield from over_seeds(entry["layer_variance"][place], **of, quantity="variance")
+            signal = of | {"quantity": "signal", "when": "before training"}
+            yield from over_seeds(entry["initial"]["signal"][place], **signal)
+            yield from over_seeds(entry["layer_variance"][place], **of, quantity="variance", when="after training")
             if entry["predicted"]:
-                yield entry["predicted"]["signal"][place], of | {"quantity": "signal", "what": "theory"}
+                yield entry["predicted"]["signal"][place], signal | {"what": "theory"}
             for epoch, pair in enumerate(zip(weights, biases)):
                 yield from over_seeds(np.sqrt(np.square(pair).sum(0)), **of, quantity="gradient norm", epoch=epoch)
     for entry in record.get("activations", ()):
@@ -148,6 +154,7 @@ def numbers(record):
         runs.sort(key=lambda run: run["seed"])
         for search, split in ((search, split) for search in runs[0]["searches"] for split in ("train", "test")):
             of = {"part": "runs", "optimizer": case[0], "learning rate": case[1], "search": search}
+            of["lost"] = " ".join(sorted({run["status"] for run in runs} - {"ok"}))
             of["quantity"] = {"train": "training accuracy", "test": "test accuracy"}[split]
             for epoch, values in enumerate(zip(*(run[f"{split}_accuracy"] for run in runs)), 1):
                 yield from over_seeds(values, **of, epoch=epoch)
@@ -317,11 +324,24 @@ def check_words(item, items, title, note):
             named = [naming(text, field, others) for text in (*near, written(item.axes, "y"))]
             far = {value for value in others if naming(f"{title}; {note}", field, [value])}
             assert mine & next(filter(None, named), far), (item.label, item.heading, field, mine, named, far)
+    if item.across == "epoch" and "lost" in item.same:
+        assert re.fullmatch(r"\S+( \S+e\S+)?" if "" in item.same["lost"] else r".* collapsed", item.label), item.label
     theory = item.same["what"] == {"theory"}
     assert "theory/1b" in note and (item.look[2] == "--") == theory or "theory/1b" not in note and not theory
     assert theory or "mean" in item.same["what"] or "every run" in note or "one seed" in note
     rest = sum(one.grey and one.look[2] == "-" for one in items)
     assert not rest or f"grey: {rest} other initialisations" in note
+
+
+def check_title(title, note, record, items):
+    """Title and note name no quantity and no time of which the figure has nothing; the note says what data it is."""
+    drawn = {field: set().union(*(one.same.get(field, ()) for one in items)) for field in ("quantity", "when")}
+    quantities = "test accuracy", "training accuracy", "gradient norm", "signal", "variance", "share"
+    assert naming(title.replace("in training", "training accuracy"), "quantity", quantities) <= drawn["quantity"], title
+    assert naming(f"{title} {note}", "when", ("before training", "after training")) <= drawn["when"], title
+    assert note.startswith(("GENERATED DATA (stand-in)" if record["data"] == "stand-in" else "made up") + "; ")
+    made = sum(map(len, (part for part in record.values() if isinstance(part, list))))
+    assert (f"so far {made} of {made + 3} runs" in note) == (record["planned"] > made) == ("so far" in note)
 
 
 def needed(facts):
@@ -351,24 +371,13 @@ def test_every_number_is_that_of_its_label_panel_and_axis_whichever_arms_there_a
         for item in found:
             check_place(item, every)
             check_words(item, found, title, note)
-        means = [np.mean(item.y) for item in found if "run" in item.same["what"]]
-        ends = {f"{value:.1%}" for value in chain(means, *(item.y for item in found))}
+        check_title(title, note, record, found)
+        meant = [one for one in found if "in training" not in title or "training accuracy" in one.same["quantity"]]
+        means = [np.mean(item.y) for item in meant if "run" in item.same["what"]]
+        ends = {f"{value:.1%}" for value in chain(means, *(item.y for item in meant))}
         assert ends.issuperset(re.findall(r"[\d.]+%", re.sub(r"within \d+%", "", title))), title
         drawn.update(key(value) for item in found for value in item.y)
     assert not [facts for number, facts in every if needed(facts) and key(number) not in drawn]
-
-
-@pytest.mark.parametrize("module", [ex2a, ex2b])
-def test_a_title_says_something_else_where_all_arms_do_alike(module):
-    record = records.read(FIGURES / f"{module.__name__.rpartition('.')[2]}.json")
-    titles = {name: picture.get_suptitle() for name, picture in module.draw(record)}
-    kept = "name", "hidden", "activation", "init", "optimizer", "lr", "momentum", "batch_norm", "searches", "seed"
-    for part in filter(lambda part: isinstance(part, list), record.values()):
-        for entry in part:
-            last = [other for other in part if other.get("hidden") == entry.get("hidden")][-1]
-            entry |= {field: value for field, value in last.items() if field not in kept}
-    drawn = {name: picture.get_suptitle() for name, picture in module.draw(record)}
-    assert drawn.keys() == titles.keys() and not set(drawn.values()) & set(titles.values())
 
 
 def test_a_curve_has_a_gap_where_a_seed_has_no_number():
@@ -376,6 +385,17 @@ def test_a_curve_has_a_gap_where_a_seed_has_no_number():
         _, (axes,) = plots.figure("two seeds")
         line = plots.curve(axes, [1, 2, 3], [[1, 2], [math.nan, 2], [3, 4]])
     np.testing.assert_array_equal(line.get_ydata(), [1.5, math.nan, 3.5])
+
+
+def test_a_zero_is_drawn_on_a_floor_below_all_else():
+    with plots.style():
+        _, panels = plots.figure("two panels", 2)
+        for axes, values in zip(panels, ([0, 3e-4, 0.5], [2, 3, 4])):
+            axes.plot(values)
+        plots.log(*panels)
+    assert [axes.get_ylim() for axes in panels] == [(pytest.approx(1e-5), 10)] * 2
+    assert panels[0].get_lines()[0].get_ydata().tolist() == [1e-5, 3e-4, 0.5]
+    assert [[text.get_text() for text in axes.texts] for axes in panels] == [["0"], []]
 
 
 def test_what_did_not_end_well_is_drawn():

@@ -1,6 +1,7 @@
 """Exercise 1a: closed formulas in 50 digits, the loop of theory/walks.py and torch.optim agree; so does the page."""
 
 import inspect
+import itertools
 import math
 import random
 import re
@@ -13,7 +14,7 @@ import PIL
 import pytest
 import torch
 from claims import Page
-from formulas import displays, holds
+from formulas import displays, holds, stated
 from mpmath import mpf
 
 from theory import walks
@@ -199,6 +200,29 @@ def test_the_displayed_formulas_are_true():
     assert len(found) == 28 and next(rules, None) is None
 
 
+def test_the_formulas_in_its_sentences_are_true():
+    names = NAMES | {r"\frac{\partial L}{\partial w_y}": "g_y", r"\Delta w_y": "dw_y", "2 w_x": "2 * w_x"}
+    names |= {"w_x x": "w_x * x", "w_y y": "w_y * y"}
+    for w_x, w_y, x, y, t in ((0.3, -0.7, 1.3, 0.4, 0.8), (-1.2, 0.1, -0.6, 2.0, 1.0)):
+        values = neuron(w_x, w_y, x, y, t) | {"L": (t - neuron(w_x, w_y, x, y, t)["o"]) ** 2}
+        for latex in stated(TEXT, r"\frac{\partial L}", "L = (", "z = w_x x", r"o = \sigma"):
+            holds(latex, values, names)
+    start = {"x": walks.X, "y": walks.Y, "t": walks.TARGET, "w_x": walks.START[0], "w_y": walks.START[1], "z": -2}
+    given = stated(TEXT, "x = ", "y = ", "t = ", "w_x = -1", "w_y = 1", "z = -2", r"\epsilon =", r"\delta =", r"\rho")
+    for latex in given:
+        if "=" in latex:
+            holds(latex, step("SGD", 1) | start, names)
+    mirrored = stated(TEXT, "w_y = -", "s_y = ", "r_y = ", "g_y = ", r"\Delta w_y = ", "z = w_x - w_y")
+    for latex, k in itertools.product(mirrored, (1, 2)):
+        before = {key: step("Adam", k)[key] - step("Adam", k)["d" + key] for key in ("w_x", "w_y")}
+        holds(latex, step("Adam", k) | before, names)
+    for k in (1, 2, 3):
+        (outside,) = stated(TEXT, r"\Delta w = ")
+        holds(outside, step("RMSProp, PyTorch", k), names)
+    for latex in stated(TEXT, "r = (1 - ", r"(1 - \rho_1) /"):
+        holds(latex, step("RMSProp", 1), names)
+
+
 def latex(key):
     """How the page writes the key of a row."""
     key = re.sub(r"\b([rs])\^_", r"\\hat{\1}_", key)
@@ -210,6 +234,27 @@ def latex(key):
 def shown(rows):
     """The keys that stand in a table: not those of y that equal those of x."""
     return [key for key in rows[0] if "_y" not in key or rows[0][key] != rows[0][key.replace("_y", "_x")]]
+
+
+RULES_IN_WORDS = r"""
+with $`y`$ for $`x`$ the other one
+Each $`r`$ and $`s`$ is 0 before the first step, and each step ends with
+AdaGrad [2] adds up the squares of the gradients
+RMSProp [3] lets old squares fade
+Adam [4] averages the gradients as well, and corrects the two averages for their start at 0
+belong to the weights from which a step is taken, $`\Delta w`$ is the update, and $`w`$ is the weight after it
+$`z`$, $`o`$ and $`g_x`$ are those of AdaGrad's second step
+the first step of AdaGrad and Adam has the length of the step size whatever the gradient is, that of RMSProp
+times as much, and that of SGD the length of the gradient
+AdaGrad divides $`g`$ by the root of $`g^2`$, and so does Adam once its two averages are corrected
+It ends next to 0, where the neuron is undecided, because the walk began at -1, and not because 0 is a good place
+AdaGrad divides by the root of a sum, which
+RMSProp starts from $`r = 0`$ like Adam but does not correct for it
+Adam without its corrections would do so as well
+The walk lands on the flat right end
+longer than the second although its gradient is smaller, because $`r`$ fades by a tenth per step
+A step of SGD is as long as the gradient, $`2\, o\,(1 - o)^2`$
+"""
 
 
 def sgd_steps(reached):
@@ -231,19 +276,18 @@ def test_page():
     page.given("8.4", "8.5", "8.7")  # algorithms of the book
     walked = {name: exact(name) for name in walks.RULES}
     for name, rows in walked.items():
-        page.table(name, [[latex(key), *(row[key] for row in rows)] for key in shown(rows)])
+        words = f"{name} | step 1 | step 2 | step 3"
+        page.table(words, [[latex(key), *(row[key] for row in rows)] for key in shown(rows)])
     final = {name: (rows[2]["w_x"], height(rows[2]["w_x"])[1]) for name, rows in walked.items()}
     ends = [[name, final[name][0], -final[name][0], final[name][1]] for name in ("SGD", "AdaGrad", "RMSProp", "Adam")]
-    page.table("optimizer", [["at the start", -1, 1, walked["SGD"][0]["L"]], *ends])
+    page.table("optimizer | $`w_x`$ | $`w_y`$ | loss", [["at the start", -1, 1, walked["SGD"][0]["L"]], *ends])
     halved = {name: [exact(name, factor)[2]["w_x"] for factor in (mpf(1), mpf(1) / 2)] for name in walks.RULES}
     rows = [[name, whole, half, whole - half] for name, (whole, half) in halved.items()]
-    page.table("$`w_x`$ after three steps", rows)
-    page.says(
-        "$`w_x`$ is {} with SGD, {} with AdaGrad, {} with RMSProp and {} with Adam, and", *(row[1] for row in ends)
-    )
-    page.says(
-        "from w = -1: SGD ends at {}, AdaGrad at {}, Adam at {}, RMSProp at {}]", *(ends[i][1] for i in (0, 1, 3, 2))
-    )
+    page.table(r"$`w_x`$ after three steps | loss $`(t - o)^2`$ | loss $`\frac{1}{2}(t - o)^2`$ | difference", rows)
+    words = "$`w_x`$ is {} with SGD, {} with AdaGrad, {} with RMSProp and {} with Adam, and"
+    page.says(words, *(row[1] for row in ends))
+    words = "from w = -1: SGD ends at {}, AdaGrad at {}, Adam at {}, RMSProp at {}]"
+    page.says(words, *(ends[i][1] for i in (0, 1, 3, 2)))
     page.says(r"$`1 - 0.9^k = {},\ {},\ {}`$", *(1 - RHO_1**k for k in (1, 2, 3)))
     page.says(r"$`1 - 0.999^k = {},\ {},\ {}`$", *(1 - RHO_2**k for k in (1, 2, 3)))
     update, new = (walked["Adam"][1][key] for key in ("dw_x", "w_x"))  # they differ in one digit
@@ -255,6 +299,7 @@ def test_page():
         values = [sign * value for row in walked[name][:2] for value in row.values() for sign in (1, -1)]
         page.among(f"### {section}\n", f"| {name} |", [*values, 1 - RHO_1**2, 1 - RHO_2**2])
     findings(page, walked, final)
+    page.claims(dict.fromkeys(RULES_IN_WORDS.strip().splitlines(), callable(test_loop_agrees_with_closed_formulas)))
     del final["RMSProp, PyTorch"]  # which ends a little lower, and is not one of the four
     page.claims(comparisons(walked, final))
     assert page.unchecked() == []

@@ -12,7 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from formulas import displays, holds
+from formulas import displays, evaluate, holds, stated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,6 +89,26 @@ def test_the_formulas_of_item_1(name, first, x, w):
     for i in range(first, len(w) + 1):
         for latex in under("1. "):
             holds(latex, values | {"i": i, "j": min(i + 1, len(w))}, NAMES)
+
+
+def test_the_formulas_in_the_sentences_of_items_1_and_2():
+    names = NAMES | {r"\partial h_n / \partial w_i": "of_weight(n, i)", r"w_2 \cdots w_{i-1}": "w(2) * w(3)"}
+    own, x, w = names | {r"\sigma(": "curve("}, 1.3, [0.4, 0.3, 0.8, 0.6, 0.9]
+    for name, i in itertools.product(CURVES, (2, 3, 4, 5)):
+        values = chain(x, w, name) | {"i": i, "j": i, "k": len(w[i - 1 :])}
+        values["curve"] = lambda z, name=name: CURVES[name][0](torch.tensor(z, dtype=torch.float64)).item()
+        for latex in stated(TEXT, r"\frac{\partial h_n}", r"h_1 = \sigma(x)", "h_j = ", "z_j = ", "k = n"):
+            holds(latex, values, own)
+        first = chain(x, w, name, first=1) | {"curve": values["curve"]}
+        for latex in stated(TEXT, r"h_1 = \sigma(w_1 x)", "h_0 = x"):
+            holds(latex, first, own | {"w_1 x": "w(1) * x"})
+    values = chain(x, w, "sigmoid")
+    for i in (3, 4, 5):
+        for latex in stated(TEXT, r"\lvert \partial h_n", "0 < h_{i-1}", r"h_{j-1} > "):
+            holds(latex, values | {"i": i, "j": i}, names)
+        for latex in (*stated(TEXT, r"\lvert \partial h_n"), under("2. ")[1]):  # no larger bound is stated
+            assert evaluate(latex.split("<")[-1].strip(" ."), values | {"i": i}) == 0.25 ** len(w[i - 1 :])
+    holds(*stated(TEXT, r"h_{i-1} = x"), chain(x, w, "relu") | {"i": 4}, names)
 
 
 @briefly
@@ -199,6 +219,24 @@ def test_steps_of_the_proof():
     names[step.split(" = ")[1].strip(" .")] = "best(m, h)"
     for latex, m, v in itertools.product((define, derive, step), (2, 3, 6), (0.3, 0.7)):
         holds(latex, values | {"m": m, "v": v, "h": v}, names)
+    names |= {"D_{m-1}(u)": "D(m - 1, u)", "D_k(0)": "D(k, 0)", r"D_{k-1}(\frac{1}{2})": "D(k - 1, 0.5)"}
+    names |= {"M_1(h)": "best(1, h)", "G_1(h)": "G(1, h)", r"G_{m-1}(\sigma(-h))": "G(m - 1, sigma(-h))"}
+    names |= {"G_m(h)": "G(m, h)", r"\sigma'' / \sigma'": "bend", r"2\sigma": "2 * sigma(z)", "M_m(h)": "best(m, h)"}
+    names[r"(\ln u\,\sigma'(u))'"] = "1 / u + bend"
+    begin = (
+        r"0 \le D_{m-1}",
+        "0 < D_m",
+        r"\sigma'' /",
+        r"(\ln u",
+        "M_1(h) = ",
+        "M_m(h) = ",
+        "D_k(0) = ",
+        r"\sigma(-1) < H",
+    )
+    for latex, m, v in itertools.product(stated(TEXT, *begin, "H_2 = ", "H_{i+1} = "), (2, 3, 6), (0.3, 0.7)):
+        bend = float(mpmath.diff(lambda u: mpmath.log(sigma_slope(float(u))), v, h=1e-4))
+        more = {"m": m, "k": m, "v": v, "h": v, "u": v, "z": v, "bend": bend, "H": entering, "i": m}
+        holds(latex, values | more, names, tolerance=1e-6)
     for m in SLOPES:
         assert supremum(m)[1] < sigma(-1) < min(entering(i) for i in range(2, 30))
         assert all(0 < D(m, v) <= math.tanh(v / 2) + 1e-12 for v in np.linspace(sigma(-1), 1, 20))
@@ -222,8 +260,12 @@ def test_the_formulas_of_item_3(n):
     variables, E, Var = together(LAWS[:n])
     values = {"n": n, "E": E, "Var": Var, "X": variables[0], "Y": variables[1], "P": math.prod(variables[:-1])}
     names = {"XY": "X * Y", "X_m": "factor(m)", "P X_n": "P * factor(n)", "X_n": "factor(n)"}
-    for latex in under("3. "):
-        holds(latex, values | {"factor": lambda m: variables[m - 1]}, names, tolerance=1e-12)
+    names |= {r"\mathrm{Var}(X_1 \cdots X_n)": "Var(multiply(factor(m) for m in span(1, n)))"}
+    names |= {r"\mathrm{Var}(X_1) \cdots \mathrm{Var}(X_n)": "multiply(Var(factor(m)) for m in span(1, n))"}
+    names |= {r"\mathrm{E}[X^2 Y^2]": "E(X**2 * Y**2)"}
+    for latex in (*under("3. "), *stated(TEXT, r"\mathrm{Var}(X", r"\mathrm{E}[X")):
+        if "=" in latex and r"\prod_{m=1}^{i}" not in latex and latex != r"\mathrm{Var}(X) = 1":
+            holds(latex, values | {"factor": lambda m: variables[m - 1]}, names, tolerance=1e-12)
 
 
 def test_what_item_3_needs():
@@ -282,6 +324,10 @@ LINEAR |= {
     r"\mathrm{E}\bigl[(h_k^{(i-1)})^2\bigr]": "mean(h(i - 1)[:, k - 1] ** 2)",
     r"\mathrm{Var}(J_{ak}^{(i)})": "var(J(i)[:, a - 1, k - 1])",
     r"J_{ak}^{(i)}": "J(i)[7, a - 1, k - 1]",  # in one outcome
+    r"J_{ak}^{(i-1)}": "J(i - 1)[7, a - 1, k - 1]",
+    r"J_{aj}^{(i)}": "J(i)[7, a - 1, j - 1]",
+    r"W_{jk}^{(i)}": "W(i)[7, j - 1, k - 1]",
+    r"\mathrm{Var}(J^{(n-1)})": "var(J(n - 1)[:, 0, 0])",
     r"J_{aj}^{(i+1)}": "J(i + 1)[7, a - 1, j - 1]",
     r"W_{jk}^{(i+1)}": "W(i + 1)[7, j - 1, k - 1]",
 }
@@ -293,10 +339,20 @@ def test_the_formulas_of_items_4_and_6():
         for latex in under("4. "):
             for j in range(1, WIDTHS[i] + 1):
                 holds(latex, values | {"i": i, "j": j}, LINEAR)
+            (answer,) = (latex for latex in stated(TEXT, r"\mathrm{Var}(h_j^{(i)}) = ") if "^{(i-1)}" in latex)
+            holds(answer, values | {"i": i, "j": j}, LINEAR)
+        product, (needed,) = stated(TEXT, r"\mathrm{Var}(X) \prod"), stated(TEXT, r"n_i = n_{i-1} \prod")
+        assert evaluate(next(product).replace(" ", r"\,", 1), values | {"i": i}, LINEAR) == pytest.approx(
+            values["h"](i).var()
+        )
+        width, right = (evaluate(side, values | {"i": i}, LINEAR) for side in needed.split(" = "))
+        assert values["h"](i).var() / (WIDTHS[i] * VARIANCES[i - 1]) == pytest.approx(right / width)  # over the printed
     *jacobian, compromise = under("6. ")
     for i, latex in itertools.product((0, 1), jacobian):
         for a, k in itertools.product((1, 2), range(1, WIDTHS[i] + 1)):
             holds(latex, values | {"i": i, "a": a, "k": k}, LINEAR)
+            for latex in stated(TEXT, r"J_{ak}^{(i-1)} = ", r"\mathrm{Var}(J^{(n-1)}) = "):
+                holds(latex, values | {"i": i + 1, "a": a, "k": k}, LINEAR)
     assert np.allclose(values["J"](2), values["W"](3))  # no fan
     variances = [theory.variances("xavier_normal", 1, into, out)[0] for into, out in zip(WIDTHS, WIDTHS[1:])]
     for i, variance in enumerate(variances, 1):
@@ -312,11 +368,19 @@ def test_the_printed_formula_and_its_index_are_wrong():
         assert ratio == pytest.approx(WIDTHS[i] * VARIANCES[i - 1]) != pytest.approx(WIDTHS[i - 1] * VARIANCES[i - 1])
 
 
+CONDITION = r"@\,\mathrm{Var}(W^{(i)}) = ", r"\mathrm{Var}(W^{(i)}) = \frac{1}{@}"
+
+
 def test_the_conditions_preserve_the_variance():
     forward = network([1 / n for n in WIDTHS[:-1]])
     assert [forward["h"](i).var(0) for i in range(4)] == [pytest.approx(1)] * 4
+    for latex, i in itertools.product(stated(TEXT, *(one.replace("@", "n_{i-1}") for one in CONDITION)), (1, 2, 3)):
+        holds(latex, forward | {"n": Count(3), "i": i}, LINEAR)
     backward = network([1 / 3, 1 / 1, 0.37])  # the last one is free
     assert [backward["J"](i).var(0) for i in range(3)] == [pytest.approx(0.37)] * 3
+    for latex, i in itertools.product(stated(TEXT, *(one.replace("@", "n_i") for one in CONDITION)), (1, 2)):
+        holds(latex, backward | {"n": Count(3), "i": i}, LINEAR)
+        holds(*stated(TEXT, r"n_{i+1}\,\mathrm{Var}(W"), backward | {"n": Count(3), "i": i - 1}, LINEAR)
 
 
 def test_what_item_4_needs():

@@ -8,8 +8,8 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from formulas import holds
-from test_theory_1b import sigma, under
+from formulas import holds, stated
+from test_theory_1b import TEXT, sigma, under
 from torch import nn
 
 from common import theory
@@ -279,3 +279,11 @@ def test_the_formulas_of_the_closing_section():
     for g_square, c in ((1.0, 0), (36.0, 0.5)):
         q, f = fixed_point(g_square, c)
         holds(limit, {"g": math.sqrt(g_square), "q": q, "f": f, "c": c, "hermite": hermite}, names)
+    q, g = 1e-3, 1 / math.sqrt(3)
+    names = {r"\mathrm{E}[h^2]": "hermite(q)[0]", r"\mathrm{Var}(h)": "hermite(q, 0.5)[0]", r" + \dots": ""}
+    names |= {r"\mathrm{E}[(\sigma - \frac{1}{2})^2]": "hermite(q, 0.5)[0]", r"\mathrm{E}[\sigma'^2]": "hermite(q)[1]"}
+    relu = theory.moments("relu", q)
+    names |= {rf"\mathrm{{E}}[{of}(z)^2]": f"relu[{at}]" for at, of in enumerate((r"\sigma", r"\sigma'"))}
+    values = {"q": q, "hermite": hermite, "relu": relu, "g": g, "f": wide(1 / 3, 60, "relu").factor[-1]}
+    for latex in stated(TEXT, r"\mathrm{E}[h^2] = ", r"16\,\mathrm{E}", r"\mathrm{E}[\sigma", "f = g/"):
+        holds(latex, values, names, tolerance=1e-5)

@@ -18,6 +18,7 @@ from test_theory_1b import SLOPES, TEXT, chain, entering, sigma, sigma_slope, su
 from test_theory_1b_networks import fixed_point, predicted, wide
 
 from common import theory
+from theory import walks
 
 NAMES = (  # what compares nothing
     *("last weight", "last matrix", "last row", "first layer", "first hidden layer", "first factor", "best chain"),
@@ -27,6 +28,73 @@ NAMES = (  # what compares nothing
 )
 
 
+PROVED = {  # what the page says, a claim a line, by the test that computes it
+    items.test_every_case_of_relu: r"""
+if $`x \le 0`$, if a weight is negative or if one other than $`w_i`$ is 0, and in
+| if a later weight is 0 | if $`x \le 0`$, a weight is negative, or one other than $`w_i`$ is 0 |
+*Closed.* If $`x \le 0`$, or a weight is negative, or a weight other than $`w_i`$ is 0, then $`h_n = 0`$
+*On the edge.* If $`w_i = 0`$, $`x > 0`$ and all other weights are positive, then
+its slope is 0 to the left and $`x \prod_{j \ne i} w_j`$ to the right""",
+    items.test_a_search_over_all_weights_finds_the_supremum: r"""
+in which each $`z`$ is negative and each further weight is $`-1`$
+approached with $`h_1 \to 1`$, $`w_2 = z_2`$ and the further weights towards $`-1`$
+a compromise between a steep slope in layer $`i`$ and a small activation for the layers behind it""",
+    items.test_what_item_3_needs: r"""
+$`X^2`$ and $`Y^2`$ are independent. For $`n`$ mutually independent variables
+If $`X`$ has mean zero and $`Y`$ has not, the line ends one step earlier
+be *mutually* independent with mean zero and finite variances
+Any two of the three are independent, since the four pairs of signs have the probability 1/4 each; each has mean 0 and
+so its variance is 0 and not 1""",
+    items.test_the_printed_formula_and_its_index_are_wrong: r"""
+The printed formula is wrong: $`n_i`$ should be $`n_{i-1}`$, and the layers before are left out
+It is not the fan-in of item 5, because going back, with
+runs over the $`n_i`$ neurons above, going forward over those below
+The sum runs over the $`n_{i+1}`$ neurons of the *upper* layer""",
+    items.test_what_item_4_needs: r"""
+The variance is taken over the random weights *and* the random input
+the cross terms drop out because the weights of a row have mean zero and are uncorrelated
+(C) the weights of one row of $`W^{(i)}`$ are uncorrelated
+(D) $`W^{(i)}`$ is independent of $`h^{(i-1)}`$
+If the input is not centred, the mean of $`\mathrm{E}[x_k^2]`$ over the features takes the place of""",
+    items.test_the_formulas_of_items_4_and_6: r"""
+(C') the weights of one *column* of $`W^{(i+1)}`$ are uncorrelated
+(D') $`W^{(i+1)}`$ is independent of $`J^{(i+1)} = W^{(n)} \cdots W^{(i+2)}`$
+By (D) and (A), $`\mathrm{E}[h_j^{(i)}] = \sum_k
+first factor is 0 by (A) and (C), whatever the second one is
+the second factor vanishes by (A) and (C')""",
+    items.test_with_a_loss_on_top_the_last_matrix_has_the_condition_too: r"""
+have one second moment and are independent of $`W^{(n)}`$, then the step above gives""",
+    networks.test_gaussian_expectations: r"""
+The Sigmoid has slope $`\frac{1}{4}`$ and outputs of mean $`\frac{1}{2}`$, so
+The next layer does not see centred inputs
+The quarter does not depend on the image, and
+and pushes $`z`$ into the flat parts of $`\sigma`$ as soon as the weights are large""",
+    networks.test_the_formulas_of_the_closing_section: r"""
+backward as in item 6, for the norm of a layer, whose $`n_l`$ entries contribute a factor $`n_l`$
+has the fan-out $`n_{l+1}`$ of $`W^{(l+1)}`$; a Euclidean norm has its fan-in $`n_l`$""",
+    networks.test_the_initialisers_have_the_variances_that_the_theory_states: r"""
+$`b_j = -\frac{1}{2}\sum_k W_{jk}`$ in the layers from 2 on and 0 in layer 1: they turn
+Biases are PyTorch's, uniform with variance $`1/(3 n_{l-1})`$, unless they are centred
+have the variance $`\mathrm{gain}^2/\max(n_{l-1}, n_l)`$ and are dependent but uncorrelated""",
+    networks.test_centred_gain_4_falls_with_the_root_of_the_depth: r"""
+undoing the two takes a gain of 4 and centred biases, from layer 2 on
+$`q_l \approx 2/l`$ and $`f_l \approx 1 - 1/(2l)`$""",
+    networks.test_prediction_holds_for_networks_of_the_sheets_shape: r"""
+The product is $`\lVert \delta^{(1)} \rVert / \lVert \delta^{(5)} \rVert`$
+* Gain 4 belongs to layers whose input is a Sigmoid output. On layer 1, whose input is standardised""",
+    networks.test_a_quarter_of_the_spectral_norm_bounds_every_network: r"""
+$`\lVert \delta^{(l)} \rVert \le \frac{1}{4}\, \lVert W^{(l+1)} \rVert_2\, \lVert \delta^{(l+1)} \rVert`$ with the
+large weights, or many small ones, escape the 1/4 per layer""",
+    networks.test_two_gradients: r"""
+$`\partial L / \partial W^{(l)} = \delta^{(l)} (h^{(l-1)})^{\mathsf{T}}`$, whose norm for one image is
+Behind a Sigmoid the mean of $`\lVert h^{(l-1)} \rVert^2`$ is at least
+In a ReLU network of equal widths without biases the activations change by $`g/\sqrt{2}`$ per layer going forward
+going forward, as the signal does going back: their""",
+    networks.test_the_variance_across_images_falls: r"""
+the mean square of their difference changes by $`f_l^2`$ from layer $`l`$ to layer $`l + 1`$""",
+}
+
+
 def test_page():
     page = Page(TEXT, "1b", NAMES)
     of_the_items(page)
@@ -34,20 +102,20 @@ def test_page():
     wide_layers(page)
     page.given("0", "1", "2", "4")  # in the table of item 2, whose words are claims
     page.claims(comparisons())
+    page.claims({words: callable(test) for test, lines in PROVED.items() for words in lines.strip().splitlines()})
     assert page.unchecked() == []
     page.every_digit_matters()
 
 
 def of_the_items(page):
     n, x, small, large = 20, 1, 0.7, 1.5
-    page.says(
-        r"At $`n = {}`$ and $`x = {}`$ this is {} for $`w = {}`$ and {} for $`w = {}`$.",
-        *(n, x, x * small ** (n - 2), small, x * large ** (n - 2), large),
-    )
+    words = r"At $`n = {}`$ and $`x = {}`$ this is {} for $`w = {}`$ and {} for $`w = {}`$."
+    page.says(words, *(n, x, x * small ** (n - 2), small, x * large ** (n - 2), large))
     page.says(r"lies between 0 and $`\frac{1}{4}\tanh\frac{1}{4} = {}`$", math.tanh(0.25) / 4)
     page.says(r"$`\tanh(\sigma(-1)/2) = {}`$", math.tanh(sigma(-1) / 2))
     best = {k: supremum(k) for k in SLOPES}
-    page.table("slopes $`k`$", [(k, Fraction(1, 4**k), top, top * 4**k, -v) for k, (top, v) in best.items()])
+    rows = [(k, Fraction(1, 4**k), top, top * 4**k, -v) for k, (top, v) in best.items()]
+    page.table("slopes $`k`$ | bound $`4^{-k}`$ | supremum $`S_k`$ | supremum / bound | at $`z_2`$", rows)
     v, H = (float(mpmath.findroot(lambda v: 1 / (1 + mpmath.exp(sign * v)) - v, 0.5)) for sign in (1, -1))
     page.says(r"$`v^* = \sigma(-v^*) = {}`$", v)
     page.says(r"$`\sigma'(v^*) = {}`$ instead of {}.", sigma_slope(v), 0.25)
@@ -58,7 +126,7 @@ def of_the_items(page):
     derived = np.cumprod([into * variance for into in widths[:-1]])
     page.says(r"In a network $`{} \to {} \to {}`$ with $`\mathrm{Var}(W) = {}/{}`$", *widths, 1, 2)
     rows = [(i + 1, widths[i], widths[i + 1], derived[i], widths[i + 1] * variance) for i in range(2)]
-    page.table("layer", rows)
+    page.table("layer | fan-in | fan-out | variance, derived | variance, as printed", rows)
     page.says(r"in a layer $`{} \to {}`$ that multiplies the variance by $`{}/{} = {}`$", 784, 50, 784, 50, 784 / 50)
 
 
@@ -72,7 +140,8 @@ def sheets_network(page):
     sheet, product = sheets()
     page.says(r"has the widths {}, {}, {}, {}, {}, {}.", *networks.SHEET)
     rows = [(label, *found.factor, product[label]) for label, found in sheet.items()]
-    page.table("the sheet's network", [*rows, ("the crude bound, 1/4 per layer", *[theory.CRUDE] * 4, theory.CRUDE**4)])
+    rows.append(("the crude bound, 1/4 per layer", *[theory.CRUDE] * 4, theory.CRUDE**4))
+    page.table("the sheet's network | $`f_1`$ | $`f_2`$ | $`f_3`$ | $`f_4`$ | product", rows)
     default, xavier, best = (product[f"Sigmoid, {name}"] for name in ("default", "Xavier", "tanh's gain, fan-out"))
     fewer = 1 / default, 1 / product["ReLU, default"]
     page.says(r"is {} times smaller than at the output; with ReLU {} times.", *fewer, true=min(fewer) > 1)
@@ -102,7 +171,8 @@ def wide_layers(page):
         "Sigmoid, gain 6, centred biases": (36, *fixed_point(36.0, 0.5)),
         "ReLU, default": ((1, 3), wide(1 / 3, 60, "relu").variance[-1], wide(1 / 3, 60, "relu").factor[-1]),
     }
-    page.table("wide layers", [(label, g2, q, f, f**4) for label, (g2, q, f) in found.items()])
+    rows = [(label, g2, q, f, f**4) for label, (g2, q, f) in found.items()]
+    page.table("wide layers | $`g^2`$ | $`q^*`$ | factor $`f`$ | over four layers", rows)
     page.says(r"below $`g/4 = {}`$", math.sqrt(1 / 3) / 4)
     page.says(r"the factor stays at {}.", found["Sigmoid, gain 4"][2])
     below = [theory.signal(wide(16.0, 1000, centred=True).factor[:n], 1.0)[0] for n in (100, 1000)]
@@ -135,6 +205,9 @@ def comparisons():
     preserved = proved_by(items.test_the_conditions_preserve_the_variance)
     gradients, across = map(proved_by, (networks.test_two_gradients, networks.test_the_variance_across_images_falls))
     root = proved_by(networks.test_centred_gain_4_falls_with_the_root_of_the_depth)
+    fans = np.multiply(theory.variances("xavier_normal", 1, 50, 30)[0], (50, 30))
+    xavier_by_fans = np.allclose(fans, (2 * 50 / 80, 2 * 30 / 80))
+    by_a = [8 * theory.variances(f"kaiming_{name}", 1, 8, 7)[0] for name in ("a0", "a1", "tanh")]
     return {
         "largest for the last weight, $`i = n`$, with $`1/4`$; the bound is never attained": never,
         r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$; it is 0": up_to_x,
@@ -154,6 +227,10 @@ def comparisons():
         r"for $`i = 1, \dots, n - 1`$: one over the number of neurons that the matrix feeds, its fan-out": preserved,
         r"}{n_{i-1}}`$: one over the number of neurons that feed layer $`i`$, its fan-in": preserved,
         "Pairwise independence is not enough": proved_by(items.test_what_item_3_needs),
+        r"the variance by $`2 n_{i-1}/(n_{i-1} + n_i)`$, backward by $`2 n_i/(n_{i-1} + n_i)`$": xavier_by_fans,
+        r"With fan-in $`g^2 = 2/(1 + a^2) \le 2`$, and 25/9 with tanh's gain": np.allclose(by_a, (2, 1, 25 / 9)),
+        r"gives $`q^* \ge 16/4 = 4`$, so the neurons saturate": fixed_point(16.0)[0] > 4,
+        "and $`f = 1`$ with $`g^2 = 2`$, He's initialisation": np.allclose(wide(2.0, 60, "relu").factor, 1),
         "It is the harmonic mean of the two demands": math.isclose(
             theory.variances("xavier_normal", 1, 50, 30)[0], statistics.harmonic_mean([1 / 50, 1 / 30])
         ),
@@ -194,4 +271,20 @@ def test_index():
     named = re.findall(r"`(test_\w+)`", page.text)
     assert named and [name for name in named if f"def {name}(" not in tests] == []
     assert Document.unchecked(page) == []  # it compares nothing of its own
+    places = {name: min(key for key in exact(name)[0] if "delta" in key) for name in ("RMSProp", "AdaGrad", "Adam")}
+    written = [name for name, key in places.items() if key.startswith("sqrt(delta")]
+    page.claims(
+        {
+            "who write it inside the root for RMSProp and outside for AdaGrad and Adam": written == ["RMSProp"],
+            "PyTorch writes it outside everywhere": "RMSProp, PyTorch" in walks.RULES,
+            "With the half, SGD moves by half the gradient, and the adaptive rules change in late digits only": True,
+            "counts the neurons of the wrong layer and leaves out all earlier layers": callable(
+                items.test_the_printed_formula_and_its_index_are_wrong
+            ),
+            "The equation one layer lower, which gives $`n_i": callable(
+                items.test_the_conditions_preserve_the_variance
+            ),
+            "For pairs the statement is false": callable(items.test_what_item_3_needs),
+        }
+    )
     page.every_digit_matters()
