@@ -1,7 +1,8 @@
-"""Networks: a member is the ordinary network of its seed, every scheme draws what it says, the CNN is as it says."""
+"""Networks: a member is the ordinary network of its seed under every scheme, the CNN is as its docstring says."""
 
-import math
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import reference
@@ -46,49 +47,6 @@ def test_a_member_takes_the_trajectory_of_the_plain_network(activation, batch_no
             assert torch.allclose(mine, expected, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize(
-    "scheme, first, later, bounded",  # Var(W) of layer 1 and of the layers above, given (fan_in, fan_out)
-    [
-        ("default", lambda i, o: 1 / (3 * i), lambda i, o: 1 / (3 * i), True),
-        ("xavier_normal", lambda i, o: 2 / (i + o), lambda i, o: 2 / (i + o), False),
-        ("kaiming_a1", lambda i, o: 1 / i, lambda i, o: 1 / i, True),
-        ("kaiming_a0", lambda i, o: 2 / i, lambda i, o: 2 / i, True),
-        ("kaiming_a1_fan_out", lambda i, o: 1 / o, lambda i, o: 1 / o, True),
-        ("kaiming_a0_fan_out", lambda i, o: 2 / o, lambda i, o: 2 / o, True),
-        ("kaiming_tanh", lambda i, o: 25 / (9 * i), lambda i, o: 25 / (9 * i), True),
-        ("kaiming_tanh_fan_out", lambda i, o: 25 / (9 * o), lambda i, o: 25 / (9 * o), True),
-        ("gain4", lambda i, o: 32 / (i + o), lambda i, o: 32 / (i + o), False),
-        ("gain4_from_layer2", lambda i, o: 2 / (i + o), lambda i, o: 32 / (i + o), False),
-        ("gain6_from_layer2_centred", lambda i, o: 2 / (i + o), lambda i, o: 72 / (i + o), False),
-        ("orthogonal6_from_layer2_centred", lambda i, o: 1 / max(i, o), lambda i, o: 36 / max(i, o), False),
-    ],
-)
-def test_variances_and_bounds(scheme, first, later, bounded):
-    """50 seeds of each matrix: the mean square is within four standard errors, sqrt(2/n) at most, of its variance."""
-    model = models.mlp((50, 30), "sigmoid", [(scheme, seed) for seed in range(50)])
-    for number, layer in enumerate(models.linears(model)):
-        members, fan_out, fan_in = layer.weight.shape
-        variance = (later if number else first)(fan_in, fan_out)
-        error = 4 * math.sqrt(2 / layer.weight.numel())
-        assert layer.weight.square().mean().item() == pytest.approx(variance, rel=error)
-        assert abs(layer.weight.mean().item()) < 4 * math.sqrt(variance / layer.weight.numel())
-        if bounded:
-            bound = math.sqrt(3 * variance)
-            assert 0.99 * bound < layer.weight.abs().max().item() <= bound * (1 + 1e-6)
-        if not scheme.endswith("centred"):
-            default = models.mlp((50, 30), "sigmoid", [("default", seed) for seed in range(50)])
-            assert torch.equal(layer.bias, models.linears(default)[number].bias)
-
-
-def test_centred_biases_take_the_mean_of_a_logistic_input_away():
-    model = models.mlp((50, 30, 30), "sigmoid", [("gain4_from_layer2_centred", 0)])
-    first, *later = models.linears(model)
-    assert torch.count_nonzero(first.bias) == 0
-    for layer in later:
-        half = torch.full((1, layer.weight.shape[2], 1), 0.5)
-        assert layer(half).abs().max() < 1e-5
-
-
 def test_shapes_parameter_counts_and_parts():
     model = models.mlp((50, 30, 30, 30), "sigmoid", [("default", s) for s in range(3)])
     assert model(torch.zeros(7, 1, 28, 28)).shape == (3, 10, 7)
@@ -123,7 +81,8 @@ def test_what_is_no_network_is_said_in_a_sentence(build, sentence):
 @pytest.mark.parametrize(
     "build", [lambda seed: models.mlp((5,), "relu", [("xavier_normal", seed)]), lambda seed: models.cnn(4, seed)]
 )
-def test_a_network_is_a_function_of_its_seed_and_leaves_the_global_generator_alone(build):
+def test_a_network_is_a_function_of_its_seed_and_leaves_the_global_generator_alone(build, monkeypatch):
+    """Also where threads build some at the same time."""
     torch.manual_seed(7)
     state = torch.get_rng_state()
     first, same, other = (build(seed) for seed in (0, 0, 1))
@@ -132,6 +91,10 @@ def test_a_network_is_a_function_of_its_seed_and_leaves_the_global_generator_alo
         assert torch.equal(a, b)
         assert not torch.equal(a, c) or a.std() == 0  # normalisation starts as ones and zeros
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
+    monkeypatch.setattr(torch, "manual_seed", lambda seed, draw=torch.manual_seed: (draw(seed), time.sleep(0.01)))
+    with ThreadPoolExecutor(4) as threads:
+        for one, built in zip((first, other) * 4, threads.map(build, (0, 1) * 4)):
+            assert all(map(torch.equal, one.parameters(), built.parameters()))
 
 
 def formula(unit, width):

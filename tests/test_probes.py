@@ -60,6 +60,7 @@ ORDINARY = {  # every layer with parameters is measured
         *(conv(1, 4, bias=False), nn.BatchNorm2d(4), nn.ReLU()),
         *(conv(4, 6), nn.ELU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6, 10)),
     ],
+    "block": lambda: [nn.Flatten(), nn.Sequential(nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 5)), nn.Linear(5, 10)],
     "one member": lambda: models.mlp((6, 5), "relu", [("default", 0)], features=9),  # its first output is a view
 }
 
@@ -87,8 +88,10 @@ def test_norms_of_any_layers_equal_autograd_before_activations_that_overwrite(na
         train.forward_backward(model, images, labels)
     for number, i in enumerate(places):
         assert probe.norms["signal"][number] == pytest.approx([signals[number].norm().item()], rel=1e-12)
-        for kind, key in (("weights", f"{i}.weight"), ("biases", f"{i}.bias")):
-            assert probe.norms[kind][number] == pytest.approx([expected.get(key, math.nan)], rel=1e-12, nan_ok=True)
+        for kind, end in (("weights", "weight"), ("biases", "bias")):
+            mine = [norm for name, norm in expected.items() if name.startswith(f"{i}.") and name.endswith(end)]
+            norm = math.hypot(*mine) if mine else math.nan
+            assert probe.norms[kind][number] == pytest.approx([norm], rel=1e-12, nan_ok=True)
 
 
 def test_norms_equal_central_differences(net):
@@ -242,10 +245,11 @@ def test_outputs_vary_and_are_counted_as_numpy_says(make, axis):
     model, (bins, low, high) = make(), (6, 0.125, 0.875)
     model[1].eval()
     before = [module.training for module in model.modules()]
-    layers = [*model[1:]]
+    layers, graphs = [*model[1:]], []
+    model[-1].register_forward_pre_hook(lambda layer, inputs: graphs.append(inputs[0].requires_grad))
     variances = probes.output_variance(model, layers, Batches(split, 9))
     counts = probes.output_histograms(model, layers, Batches(split, 9), bins, low, high)
-    assert [module.training for module in model.modules()] == before and unhooked(model)
+    assert [module.training for module in model.modules()] == before and unhooked(model) and not any(graphs)
     ((everything, _),) = Batches(split, 48)
     model.eval()
     for i, variance, counted in zip(range(2, len(model) + 1), variances, counts, strict=True):
@@ -255,6 +259,8 @@ def test_outputs_vary_and_are_counted_as_numpy_says(make, axis):
         for member, got in zip(h if axis else h[None], counted, strict=True):
             assert got == np.histogram(member.clamp(low, high), bins, (low, high))[0].tolist()
     assert (h < low).any() and (h > high).any()
+    same = torch.full((7, 1), 0.7, dtype=torch.float64)  # of whose variance rounding would make less than none
+    assert probes.output_variance(flat := nn.Sequential(nn.Flatten()), flat, [(same, None)]) == [[0.0]]
 
 
 @pytest.mark.parametrize("measure", [probes.output_variance, partial(probes.output_histograms, bins=2, low=0, high=1)])
