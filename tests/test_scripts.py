@@ -18,6 +18,7 @@ import ex2a_vanishing
 import ex2b_adam
 from common import models, train
 from common.experiment import book
+from figures.choices import cnn
 
 DEEPEST = (50, 30, 30, 30)
 
@@ -81,11 +82,14 @@ def test_the_other_parts_of_2a():
 
 
 def test_the_runs_of_2a_have_every_arm_once_and_only_such_as_train_as_one_model():
+    """The long ones first."""
     for seeds in (1, 2, 5, 40):
         settings = ex2a_vanishing.Settings(seeds=seeds)
         for part, (epochs, arms) in ex2a_vanishing.plan(settings).items():
             runs = ex2a_vanishing.together(part, list(arms), settings)
             assert Counter(arm for run in runs for arm in run) == Counter(arms)
+            assert epochs or len(runs) == 1
+            assert [*map(len, runs)] == sorted(map(len, runs), reverse=True)
             if epochs:
                 assert all(len({replace(arm, init="") for arm in run}) == 1 for run in runs)
                 assert all(len(run) * seeds <= 16 or len(run) == 1 for run in runs)
@@ -129,7 +133,7 @@ def test_no_two_arms_have_one_identity_or_name(script, drawn):
 
 
 def test_more_of_what_extends_a_record_leaves_what_it_has_as_it_is():
-    extending = [(script, name) for script in (ex2a_vanishing, ex2b_adam) for name in script.Settings.EXTENDING]
+    extending = [(script, name) for script in (ex2a_vanishing, ex2b_adam, cnn) for name in script.Settings.EXTENDING]
     for script, name in extending:
         few, many = (script.plan(script.Settings(**{name: number})) for number in (2, 4))
         for part, (epochs, cases) in few.items():
@@ -141,19 +145,20 @@ def test_more_of_what_extends_a_record_leaves_what_it_has_as_it_is():
 
 ARM = ex2a_vanishing.ARMS[0]
 WRONG = [
-    (ex2a_vanishing, replace(ARM, init="xavier_abnormal"), "'xavier_abnormal'"),
-    (ex2a_vanishing, replace(ARM, activation="tan"), "'tan'"),
-    (ex2a_vanishing, replace(ARM, hidden=()), "(got ())"),
-    (ex2a_vanishing, replace(ARM, optimizer="sgdd"), "'sgdd'"),
-    (ex2a_vanishing, ARM, f"{ARM.name} is planned twice"),
-    (ex2b_adam, replace(ex2b_adam.ARMS[0], optimizer="adamm"), "'adamm'"),
-    (ex2b_adam, replace(ex2b_adam.ARMS[0], searches=()), "is planned twice"),
+    (ex2a_vanishing, "ARMS", replace(ARM, init="xavier_abnormal"), "'xavier_abnormal'"),
+    (ex2a_vanishing, "UNTRAINED", replace(ARM, activation="tan"), "'tan'"),
+    (ex2a_vanishing, "SEEN", replace(ARM, hidden=()), "(got ())"),
+    (ex2a_vanishing, "PLATEAU", replace(ARM, optimizer="sgdd"), "'sgdd'"),
+    (ex2a_vanishing, "ARMS", replace(ARM, optimizer="adam", momentum=0.9), "takes no momentum (got 0.9)"),
+    (ex2a_vanishing, "ARMS", ARM, f"{ARM.name} is planned twice in 'arms'"),
+    (ex2b_adam, "ARMS", replace(ex2b_adam.ARMS[0], optimizer="adamm"), "'adamm'"),
+    (ex2b_adam, "ARMS", replace(ex2b_adam.ARMS[0], searches=()), "is planned twice"),
 ]
 
 
-@pytest.mark.parametrize("script, arm, said", WRONG, ids=[said for *_, said in WRONG])
-def test_an_arm_that_cannot_be_trained_is_refused_before_training(call, tmp_path, monkeypatch, script, arm, said):
-    monkeypatch.setattr(script, "ARMS", (*script.ARMS, arm))
+@pytest.mark.parametrize("script, part, arm, said", WRONG, ids=[said for *_, said in WRONG])
+def test_an_arm_that_cannot_be_trained_is_refused_before_training(call, tmp_path, monkeypatch, script, part, arm, said):
+    monkeypatch.setattr(script, part, (*getattr(script, part), arm))
     folder = Folder(tmp_path)
     end = call(folder, "--quick", script=script)
     assert end.code == 1 and said in end.stderr.splitlines()[-1] and folder.contents() == {}, end.stderr
@@ -198,9 +203,10 @@ def watched(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_2b_computes_all_of_a_run_as_told(watched, precision):
-    seen = []
-    entry = watched(lambda number, logits: seen.append(logits.dtype), bfloat16=precision == "bfloat16")
-    assert seen == [getattr(torch, precision)] * 12 and entry["precision"] == precision
+    """And scores without gradients."""
+    seen, dtype = [], getattr(torch, precision)
+    entry = watched(lambda _, logits: seen.append((logits.dtype, logits.requires_grad)), bfloat16=dtype != torch.float32)
+    assert seen == [(dtype, True)] * 6 + [(dtype, False)] * 6 and entry["precision"] == precision
 
 
 @pytest.mark.parametrize("batch, value", [(6, math.inf), (7, math.nan)])

@@ -1,13 +1,18 @@
-"""A record is checked whole before anything is drawn: what its entries look like, figures/shapes.py says."""
+"""A record is checked whole before anything is drawn: what its entries look like, figures/shapes.py says. The committed
+ones are those of the scripts as shipped."""
 
 import json
 import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from started import ROOT
 
-from common.experiment import records, shapes
+import ex2a_vanishing
+import ex2b_adam
+from common.experiment import book, records, shapes
+from figures.choices import cnn, rescue
 from figures.shapes import EX2A, EX2B, meanings
 
 NET = {"name": "a net", "hidden": [4], "activation": "relu", "init": "default", "batch_norm": False}
@@ -89,8 +94,9 @@ def test_whatever_is_wrong_in_an_entry_is_told_with_its_place(part):
     for wrong in ({}, 3, [7], [{}]):
         assert shapes.damage(record | {part: wrong}, shape).startswith(part)
     assert shapes.damage({key: value for key, value in record.items() if key != part}, shape) is None  # none as yet
-    for key in ("data", "planned", "settings"):
-        assert key in shapes.damage({name: value for name, value in record.items() if name != key}, shape)
+    for of, key in [(record, "data"), (record, "planned"), (record, "settings"), (SETTINGS, "epochs"), (SETTINGS, "seeds")]:
+        less = {name: value for name, value in of.items() if name != key}
+        assert key in shapes.damage(less if of is record else record | {"settings": less}, shape)
 
 
 def test_accuracies_are_shares_and_no_number_belongs_to_a_run_that_ended_so():
@@ -111,3 +117,22 @@ def test_accuracies_are_shares_and_no_number_belongs_to_a_run_that_ended_so():
 def test_the_committed_records_are_as_they_should_be(name, shape):
     record = records.read(ROOT / f"figures/{name}.json", shape)
     assert sum(len(record[part]) for part in shape if part != "settings") == record["planned"]
+
+
+@pytest.mark.parametrize("script", [ex2a_vanishing, ex2b_adam, cnn, rescue])
+def test_the_committed_records_are_those_of_the_scripts_as_shipped(script):
+    """Of the default settings nothing is missing, and entries are cases of the plan, in its order, with its names."""
+    path, settings = ROOT / script.experiment.folder / f"{script.experiment.name}.json", script.Settings()
+    record, known = records.read(path), settings.determining() | script.experiment.fixed
+    sizes = {name: value for name, value in record["settings"].items() if name not in known}
+    made = book.Book(script.experiment, settings, path, record["data"], sizes)
+    assert script in (cnn, rescue) or made.missing() == []
+    assert {*sizes} <= {"train_images", "test_images", "train_sample", "held_out"}
+    for part, (_, cases) in script.plan(replace(settings, seeds=record["settings"]["seeds"])).items():
+        planned = [records.plain(asdict(case) | {"name": case.name}) for case in cases]
+        same = planned[0].keys() & record[part][0].keys()
+        planned, found = ([{key: one[key] for key in same} for one in every] for every in (planned, record[part]))
+        assert found == [one for one in planned if one in found], part
+    for entry in record.get("activations", ()):
+        bins, span = ex2a_vanishing.BINS, ex2a_vanishing.RANGE[entry["activation"]]
+        assert entry["range"] == [*span] and {len(counts) for each in entry["counts"] for counts in each} == {bins}
