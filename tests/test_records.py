@@ -3,11 +3,13 @@
 All of it on the third exercise, whose runs are trained on a Dask worker within this process.
 """
 
+import io
 import json
 import math
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from started import Folder
 
 from common.experiment import experiment, progress, records, worker
 from common.experiment.state import Run
+from figures.choices import rescue
 from tests import third as script
 
 EPOCHS, SEEDS, RUNS = 3, 3, 6
@@ -55,7 +58,10 @@ def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole)
     assert record["planned"] == RUNS == len(folder.states())
     assert names(record) == [arm.name for _, arms in script.plan(script.Settings()).values() for arm in arms]
     assert record["seconds"] == pytest.approx(sum(arm["seconds"] for arm in record["arms"]), rel=1e-5)
+    assert {*record["versions"]} == {"python", "torch", "torchvision", "numpy", "matplotlib", "pillow"}
+    assert {*record["machine"]} == {"device", "name", "capability", "threads"}
     for arm in record["arms"]:
+        assert [arm[name] for name in ("versions", "machine")] == [record[name] for name in ("versions", "machine")]
         assert len(arm["loss"]) == EPOCHS and arm["loss"][0] > arm["loss"][-1]
         assert arm["versions"]["torch"] == torch.__version__.split("+")[0] and arm["machine"]["threads"] == 1
     (picture,) = (folder.path / "out").glob("*.png")
@@ -64,7 +70,7 @@ def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole)
     assert table == [script.line(arm) for arm in record["arms"]]
     assert str(folder.file().parent) in look and (drawn, numbers) == (picture.name, folder.file().name)
     first, second, *lines, last = end.stderr.splitlines()
-    assert "lacks of 6 entries" in first and "small images (100 train images): 6 runs" in second
+    assert "lacks of 6 entries" in first and second.endswith("small images (100 train images): 6 runs, 1 process")
     assert set(table) < set(lines) and "18/18 epochs" in last
 
 
@@ -89,13 +95,22 @@ def test_a_finished_experiment_trains_nothing_and_stays_byte_for_byte(third, cal
 # ---- whole or absent ----
 
 
-def test_an_unfinished_write_leaves_the_old_file_and_nothing_else(tmp_path):
+@pytest.mark.parametrize("failing", ["fsync", "replace", None])
+def test_an_unfinished_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failing):
+    """Interrupted, or on a disk that turns out to be full."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
     path = tmp_path / "record.json"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt):
+    if failing:
+        monkeypatch.setattr(os, failing, full)
+    with pytest.raises(OSError if failing else KeyboardInterrupt):
         with records.atomic(path) as file:
             file.write(b"half")
-            raise KeyboardInterrupt
+            if not failing:
+                raise KeyboardInterrupt
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["record.json"]
 
 
@@ -190,6 +205,13 @@ def test_a_state_has_weights_moments_and_what_went_before(tmp_path):
     assert after.rows == [{"loss": 1.0}] and after.where == {"at": "here"} and after.seconds == before.seconds
 
 
+def test_states_of_different_runs_lie_side_by_side(tmp_path):
+    one = {"part": "arms", "cases": (script.Arm(1.0),), "epochs": 3, "settings": {}, "device": None, "here": {}}
+    others = {"part": "a"}, {"cases": (script.Arm(1.0), script.Arm(2.0))}, {"epochs": 4}, {"settings": {"seeds": 1}}
+    runs = [Run(tmp_path, "third", fresh=True, tell=print, **one | other) for other in ({}, *others)]
+    assert len({run.path for run in runs}) == len(runs)
+
+
 def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_path, monkeypatch):
     folder = Folder(tmp_path)
     with monkeypatch.context() as patch:
@@ -239,7 +261,18 @@ def flip_a_name(content):
     return content[:at] + bytes([content[at] ^ 128]) + content[at + 1 :]
 
 
-DAMAGES = truncate, flip_a_weight, flip_a_name, lambda content: b"", lambda content: b"something else"
+def hostile(content):
+    """What would print something if it were unpickled."""
+
+    class Payload:
+        def __reduce__(self):
+            return print, ("payload ran",)
+
+    torch.save(Payload(), file := io.BytesIO())
+    return file.getvalue()
+
+
+DAMAGES = truncate, flip_a_weight, flip_a_name, lambda content: b"", hostile
 
 
 def test_damaged_states_are_moved_aside_with_one_warning_and_their_runs_start_again(whole, call, tmp_path):
@@ -251,12 +284,13 @@ def test_damaged_states_are_moved_aside_with_one_warning_and_their_runs_start_ag
     end = call(folder)
     assert end.code == 0 and end.stderr.count("warning: ") == len(victims) and folder.record() == whole[0].record()
     assert [victim.with_suffix(".bad").read_bytes() for victim in victims] == aside and sound.read_bytes() == before
-    assert all(str(victim) in end.stderr for victim in victims)
+    assert all(str(victim) in end.stderr for victim in victims) and "payload ran" not in end.stdout
 
 
-def test_fresh_trains_everything_again(third, call):
+def test_fresh_trains_everything_again_whatever_is_there(third, call):
     before = third.contents()
     expected = third.record()
+    third.file().write_text("damaged")
     end = call(third, "--fresh")
     assert end.code == 0 and ": 6 runs" in end.stderr and third.record() == expected
     assert not set(before.values()) & {state.read_bytes() for state in third.states()}
@@ -292,7 +326,8 @@ def test_arms_that_are_gone_are_dropped_and_the_missing_ones_alone_are_trained(t
 def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):
     old = third.record()
     end = call(third, "--seeds", "4")
-    more = third.record()
+    more, whole = third.record(), json.loads(third.file().read_text())
+    assert whole["seconds"] == pytest.approx(sum(arm["seconds"] for arm in whole["arms"]), rel=1e-5)
     assert end.code == 0 and ": 2 runs" in end.stderr and more["settings"]["seeds"] == 4 and more["planned"] == 8
     assert [arm for arm in more["arms"] if arm["seed"] < 3] == old["arms"] and len(more["arms"]) == 8
     before = third.contents()
@@ -313,9 +348,13 @@ def test_a_part_of_the_runs_is_drawn_as_one(third, call, monkeypatch):
     assert (third.path / "out/third_loss.png").read_bytes() != before
 
 
-def test_what_stands_in_for_data_that_is_lacking_goes_to_its_own_folder():
-    paths = [script.experiment._path(script.Settings(), what) for what in ("stand-in", "small images")]
-    assert paths == [experiment.ROOT / folder / "third.json" for folder in ("figures/stand-in", "figures")]
+def test_what_stands_in_for_data_that_is_lacking_goes_to_its_own_folder(third, call):
+    for one, folder in ((script, "figures"), (rescue, "figures/choices")):
+        paths = [one.experiment._path(one.Settings(), what).parent for what in ("stand-in", "images")]
+        assert paths == [experiment.ROOT / "figures/stand-in", experiment.ROOT / folder]
+    third.change(data="stand-in")
+    said = "These data were generated. The same command once they can be had uses the real ones."
+    assert call(third, "--plot-only").stdout.splitlines()[-1] == said
 
 
 @pytest.mark.parametrize(
@@ -367,20 +406,34 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_of_the_same_name(thir
 # ---- progress ----
 
 
+def test_epochs_that_are_trained_again_count_once(monkeypatch):
+    """As where a worker died behind two of them, and another began anew."""
+    steps, added, told = [], [], (1, 2, 0, 1, 3, SimpleNamespace(result=lambda: [{"name": "x", "loss": [1.0]}]))
+    monkeypatch.setattr(progress.Progress, "step", lambda self, epochs, **how: steps.append(epochs))
+    workers = SimpleNamespace(sweep=lambda name, calls: [(0, event) for event in told])
+    book = SimpleNamespace(shared={}, add=lambda *entered: added.append(entered))
+    script.experiment._sweep(workers, script.Settings(), book, [("arms", ("a case",), 3)])
+    assert steps == [1, 1, 0, 0, 1, 0] and added == [("arms", ("a case",), told[-1].result())]
+
+
 def test_the_pace_is_that_of_what_is_new(monkeypatch, capsys):
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with progress.Progress(100, 2) as shown:
         shown.step(40, new=False)  # of an earlier start
-        for _ in range(2):
-            now[0] += 60
-            shown.step(10)
+        for seconds, epochs in ((9, 2), (51, 8), (60, 10)):
+            now[0] += seconds
+            shown.step(epochs)
+            assert ("left" in shown._bar.desc) == (epochs > 2)  # sooner it would be a guess
         shown.say("a line")
         now[0] += 60
-        shown.step(40, finished=True)
+        shown.step(39)
+        shown.step(1, finished=True)
         shown.step(0, finished=True)
     said = capsys.readouterr().err.splitlines()
+    assert len(said) == 6  # a line every ten seconds at most
     assert said[0].startswith("40/100 epochs") and "left" not in said[0]
     assert "50/100 epochs" in said[1] and "about 5 min left" in said[1]  # 10 epochs a minute, 50 are left
     assert "60/100 epochs" in said[2] and "about 4 min left" in said[2]
-    assert said[3] == "a line" and "100/100 epochs, 2/2 runs" in said[-1] and "left" not in said[-1]
+    assert said[3] == "a line" and "99/100 epochs, 0/2 runs, about 1 min left" in said[4]
+    assert "100/100 epochs, 2/2 runs" in said[-1] and "left" not in said[-1]
