@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -32,8 +33,14 @@ USAGE = [  # flags, what is said
     ("--epochs", "Missing value"),
     ("--epochs=0", RANGE),
     ("--epoch", "3", "--epochs"),
-    ("--device", "foo", "--device: must be auto, cpu, cuda, cuda:N or mps (got 'foo')"),
-    ("--scheduler", "somewhere", "--scheduler: must be tcp://HOST:PORT (got 'somewhere')"),
+    *(
+        ("--device", value, f"--device: must be auto, cpu, cuda, cuda:N or mps (got '{value}')")
+        for value in ("foo", "cuda:x", "cpu:")
+    ),
+    *(
+        ("--scheduler", value, f"--scheduler: must be tcp://HOST:PORT (got '{value}')")
+        for value in ("somewhere", "tcp://host", "http://host:1")
+    ),
     ("--quick=yes", "Unrecognized options: yes"),
     ("--bfloat16", "8", "Unrecognized options: 8"),
     ("--widths", "2", "--width"),
@@ -53,11 +60,23 @@ def test_usage_errors_name_the_flag_the_value_and_what_is_allowed(monkeypatch, c
 
 
 def test_what_is_typed_is_read(monkeypatch):
-    monkeypatch.setattr(sys, "argv", "x --epochs 7 --out ä --device cuda:1 --quick --scheduler tls://h:1".split())
-    found = options.read(ex2b_adam.Settings, "")
-    assert (found.epochs, found.seeds, found.width, found.quick) == (2, 1, 4, True)  # small, as --quick says
-    assert found.out == ROOT.cwd() / "ä" and found.device == "cuda:1" and found.scheduler == "tls://h:1"
-    assert found.determining() == {"epochs": 2, "seeds": 1, "draws": 1, "width": 4, "bfloat16": False}
+    def read(line):
+        monkeypatch.setattr(sys, "argv", ["x", *line.split()])
+        return options.read(ex2b_adam.Settings, "")
+
+    determining = {"epochs": 50, "seeds": 1, "draws": 1, "width": 32, "bfloat16": False}
+    others = dict.fromkeys(("data", "out", "runs", "jobs", "scheduler")) | {"device": "auto"}
+    others |= dict.fromkeys(("stand_in", "quick", "plot_only", "fresh"), False)
+    assert vars(read("")) == determining | others and read("").determining() == determining
+    folders = {name: ROOT.cwd() / name for name in ("data", "out", "runs")}
+    assert vars(read("--data data --out out --runs runs")) == determining | others | folders
+    for device in ("auto", "cpu", "mps", "cuda", "cuda:12"):
+        assert read(f"--device {device}").device == device
+    for address in ("tcp://127.0.0.1:8786", "tls://h:1"):
+        assert read(f"--scheduler {address}").scheduler == address
+    small = determining | {"epochs": 2, "seeds": 2, "width": 4}
+    assert read("--quick --epochs 7 --seeds 3").determining() == small
+    assert read("--quick --epochs 1 --seeds 1 --width 3").determining() == small | {"epochs": 1, "seeds": 1, "width": 3}
 
 
 # ---- code 1: what is prepared in a folder that has a finished experiment; `file` is a file of the user's ----
@@ -111,6 +130,13 @@ def no_lock(folder, patch):
     (folder.path / "runs/third.lock").mkdir()
 
 
+def read_only(folder, patch):
+    def refuse(**options):
+        raise OSError(30, "Read-only file system")
+
+    patch.setattr(tempfile, "TemporaryFile", refuse)
+
+
 OTHER_STATE = "belongs to other settings or another version. Remove it, or use --fresh"
 REFUSED = [  # flags, what is prepared, what is said
     (["--device", "cuda:99"], nothing, "--device cuda:99 cannot be used here"),
@@ -120,6 +146,7 @@ REFUSED = [  # flags, what is prepared, what is said
     (["--runs", "{file}"], nothing, "cannot write into {file}"),
     (["--runs", "/dev/null/runs"], nothing, "Give another --runs"),
     ([], no_lock, "Give another --runs"),
+    ([], read_only, "(Read-only file system). Give another --runs"),
     *(
         (flags, written(text), said)
         for flags in ([], ["--plot-only"])
@@ -193,10 +220,11 @@ def pipe_without_reader():
 
 RC = "figure.dpi: 40\nfont.size: 20\naxes.facecolor: red\nlines.linewidth: 9\ntext.usetex: True\nsavefig.bbox: tight\n"
 LIBRARY = f"""
-import sys
+import os, sys
 from pathlib import Path
 from tests.third import Settings, experiment
 print(experiment.run(Settings(plot_only=True, out=Path("{NAME}/out").absolute())))
+os.environ["MPLBACKEND"]
 """
 STARTS = {  # ways to start the third exercise, from another folder
     "script": ["ä link.py"],
@@ -207,7 +235,8 @@ STARTS = {  # ways to start the third exercise, from another folder
 
 def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
     """How it ends through a link, optimised, without a home or a folder for temporary files, where the user's Dask has
-    a cluster and encrypts everything, and matplotlib a style and the backend of a notebook that is not installed.
+    a cluster and encrypts everything, and matplotlib a style and the backend of a notebook that is not installed. One
+    that is installed stays for the user of the library.
 
     streams: "files", "reader gone" of stdout or "closed", stdin too.
     """
@@ -223,7 +252,7 @@ def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
         "PYTHONIOENCODING": encoding,
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
         "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLBACKEND": f"module://{'matplotlib.backends.backend_svg' if start == 'library' else 'notebooks.inline'}",
     }
     with open(folder / "stdout", "wb") as file:
         writer = pipe_without_reader()
@@ -315,10 +344,12 @@ def test_help_and_usage_errors_answer_without_torch(tmp_path, program):
 
 @pytest.mark.parametrize("program", [THIRD, *SCRIPTS.values()])
 def test_a_package_that_is_missing_is_one_line(program):
-    """-S: without installed packages."""
+    """-S: without installed packages. It names all that is not for tests only."""
     done = subprocess.run([sys.executable, "-S", ROOT / program], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "torch" in done.stderr and "pip install -r requirements.txt" in done.stderr
+    required = {line.partition(">=")[0] for line in (ROOT / "requirements.txt").read_text().split()}
+    named = {*done.stderr.partition(" not installed. Install requirements.txt: pip install -r")[0].split(", ")}
+    assert named == required - {"pytest", "pytest-xdist", "hypothesis", "mpmath", "scipy"}
 
 
 @pytest.mark.parametrize("program", [THIRD, *SCRIPTS.values()])
