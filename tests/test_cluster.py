@@ -1,12 +1,21 @@
 """Where runs are trained: devices, places of a Dask cluster, and what becomes of it when its parts die or differ."""
 
+import copy
+import os
+import signal
 import socket
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
+import dask
 import pytest
 import torch
+from distributed import Client
 from started import Cluster, Folder, until
 
 from common.experiment import engine, options, worker
@@ -51,6 +60,70 @@ def test_a_processor_takes_one_run_a_core(gpus, monkeypatch):
     gpus(0)
     monkeypatch.setattr(worker, "CPU_COUNT", 7)  # Dask's, of those that a container or a batch system grants
     assert worker.places("auto") == worker.places("cpu") == 7
+
+
+# ---- the workers of this machine ----
+
+
+def test_there_are_as_many_workers_as_places_or_asked_for_but_no_more_than_runs(call, tmp_path, monkeypatch):
+    grown = []
+
+    def grow(self, places):
+        grown.append(places)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.Engine, "grow", grow)
+    monkeypatch.setattr(worker, "CPU_COUNT", 4)
+    for flags in ([], ["--jobs", "3"], ["--jobs", "9"]):
+        assert call(Folder(tmp_path), "--device", "cpu", *flags).code == 130
+    assert grown == [4, 3, 6]
+
+
+def test_they_have_a_thread_each_and_no_limits_and_let_nobody_in(tmp_path, monkeypatch):
+    """Here within this process."""
+    monkeypatch.setattr(engine, "LocalCluster", partial(engine.LocalCluster, processes=False))
+    monkeypatch.setattr(dask.config, "config", copy.deepcopy(dask.config.config))
+    with engine.of_this_machine(2, tmp_path) as workers:
+        cluster = workers._cluster
+        assert (workers.name, workers.places, len(cluster.workers)) == ("2 processes", 2, 2)
+        assert cluster.scheduler_address.startswith("tls://127.0.0.1") and cluster.scheduler.worker_ttl is None
+        for one in cluster.workers.values():
+            assert one.state.nthreads == 1 and not one.memory_manager.memory_limit
+            assert Path(one.local_directory).is_relative_to(tmp_path)
+        with pytest.raises((TypeError, OSError)):
+            Client(cluster.scheduler_address, timeout=1)
+    assert cluster.status.name == "closed"
+    monkeypatch.setattr(engine, "_within", lambda seconds, start: None)
+    with pytest.raises(OSError, match="no worker process has started"), engine.of_this_machine(1, tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("sent, end", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_waits_until_they_have_started(sent, end):
+    before, reached = signal.signal(signal.SIGTERM, lambda *_: sys.exit()), []
+    try:
+        with pytest.raises(end), engine._held_back():
+            os.kill(os.getpid(), sent)
+            time.sleep(0.01)
+            reached.append(sent)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert reached and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_data_are_read_once_for_all_threads_of_a_worker():
+    """From below the scripts where no folder is given."""
+    read = []
+
+    def load(*arguments):
+        read.append(arguments)
+        time.sleep(0.05)
+        return "small images", {}
+
+    experiment, settings = replace(script.experiment, data=load), script.Settings(quick=True)
+    with ThreadPoolExecutor(3) as threads:
+        found = [*threads.map(lambda _: worker._data(experiment, settings, False), range(3))]
+    assert read == [(worker.ROOT / "data", False, True)] and found == [("small images", {})] * 3
 
 
 def test_a_worker_without_the_data_of_the_others_says_so(tmp_path):

@@ -16,6 +16,7 @@ import pytest
 import torch
 from started import ROOT, SCRIPTS, THIRD, Ended, Folder, session, until
 
+import common
 import ex2a_vanishing
 import ex2b_adam
 from common.experiment import options, records
@@ -252,7 +253,7 @@ def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
         "PYTHONIOENCODING": encoding,
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
         "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1",
-        "MPLBACKEND": f"module://{'matplotlib.backends.backend_svg' if start == 'library' else 'notebooks.inline'}",
+        "MPLBACKEND": f"module://matplotlib{'.backends.backend_svg' if start == 'library' else '_inline.backend_inline'}",
     }
     with open(folder / "stdout", "wb") as file:
         writer = pipe_without_reader()
@@ -340,6 +341,10 @@ def test_help_and_usage_errors_answer_without_torch(tmp_path, program):
     assert helped.returncode == 0 and refused.returncode == 2 and RANGE in refused.stderr
     docstring = (ROOT / program).read_text().split('"""')[1]
     assert helped.stdout.startswith(docstring) and "None" not in helped.stdout
+
+
+def test_a_part_that_does_not_exist_is_not_there():
+    assert not hasattr(common, "nothing") and callable(common.models.mlp)
 
 
 @pytest.mark.parametrize("program", [THIRD, *SCRIPTS.values()])
