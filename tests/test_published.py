@@ -136,6 +136,9 @@ def test_a_damaged_file_is_named_and_not_replaced(obtain, tmp_path, layout, vict
     with pytest.raises(OSError, match=says.format(victim)) as caught:
         obtain(tmp_path, lambda folder: lay(FILES, folder))
     assert not isinstance(caught.value, published.Missing) and "\n" not in str(caught.value)
+    if layout == "torchvision's" and damage is not replace_by_folder:
+        sums = md5((tmp_path / victim).read_bytes()), md5(FILES[victim])
+        assert "(got checksum {}, expected {}). Move it away".format(*sums) in str(caught.value)
     assert before == (tree(tmp_path), damage is replace_by_folder or (tmp_path / victim).read_bytes())
 
 
@@ -213,8 +216,25 @@ def test_what_a_killed_download_left_is_cleaned_by_the_next(obtain, tmp_path):
     assert tree(tmp_path) == ["set", "set/raw", *sorted(FILES)]
 
 
-def test_a_torchvision_that_does_not_import_is_one_line_with_the_versions(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision", None)
+def test_a_download_that_grows_slowly_is_waited_for_and_one_that_does_not_grow_is_given_up(tmp_path):
+    """Wherever below the folder it grows."""
+
+    def download(pieces, pause):
+        for _ in range(pieces):
+            lay({"set/raw/images": b"x" * (tmp_path / "set/raw/images").stat().st_size + b"x"}, tmp_path)
+            time.sleep(pause)
+
+    lay({"set/raw/images": b""}, tmp_path)
+    published._watched(partial(download, 25, 0.02), tmp_path, 0.1)
+    with pytest.raises(TimeoutError, match="nothing came for 0.1 seconds"):
+        published._watched(partial(download, 1, 2), tmp_path, 0.1)
+
+
+@pytest.mark.parametrize("error", ["ImportError", "RuntimeError"])
+def test_a_torchvision_that_does_not_import_is_one_line_with_the_versions(tmp_path, monkeypatch, error):
+    lay({"torchvision.py": f"raise {error}('of another torch')".encode()}, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     with pytest.raises(OSError, match=f"torch {re.escape(version('torch'))}, torchvision ") as caught:
         list(published.obtain("Set", tmp_path, {"name": ""}, ""))
     assert not isinstance(caught.value, published.Missing) and "\n" not in str(caught.value)

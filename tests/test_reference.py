@@ -20,7 +20,9 @@ import reference
 import torch
 from started import SCRIPTS, Folder, ended
 
-from common import data, theory
+import ex2a_vanishing
+import ex2b_adam
+from common import data, models, theory
 from common.batches import Batches
 from common.experiment import records
 from common.experiment.state import Run
@@ -39,6 +41,7 @@ def shipped(path, exercise, *flags):
     whole = json.loads(folder.file().read_text())
     runs = {entry["seconds"] for part in whole.values() if isinstance(part, list) for entry in part}
     assert whole["seconds"] == pytest.approx(sum(runs), rel=0.01), "what trains as one run counts once"
+    assert min(runs) > 0
     return folder.record(), *data.stand_in((32, 32, 3) if exercise == "2b" else (28, 28, 1), *data.QUICK)
 
 
@@ -137,20 +140,49 @@ def test_2a(tmp_path):
         activations_agree(entry, batches[:number], images)
 
 
+@pytest.mark.parametrize("script, base", [(rescue, ex2a_vanishing), (cnn, ex2b_adam)])
+@pytest.mark.parametrize("images, held_out", [(60000, 5000), (650, 65)])
+def test_choices_are_made_on_the_last_training_images_and_without_training_on_them(
+    monkeypatch, script, base, images, held_out
+):
+    monkeypatch.setattr(base, "load", lambda *asked: (asked, {"train_images": range(images), "test_images": ()}))
+    parts = {"train_images": range(images - held_out), "held_out": range(images - held_out, images)}
+    assert script.load(1, 2, 3) == ((1, 2, 3), parts)
+    entry = {"init": "x", "candidate": "x", "held_out_accuracy": [0.1, 0.3]}  # of two seeds, or after two epochs
+    assert script.line(entry) == f"x: {'20' if script is rescue else '30'}.00% on held-out images"
+
+
+def chosen(call, path, script, shape):
+    """Run the script of a choice; return its folder, its training images, and those held out as they are shown."""
+    folder, (train, _), held_out = Folder(path, script.experiment.name), data.stand_in(shape, *data.QUICK), 65
+    assert call(folder, "--quick", "--seeds", "2", script=script).code == 0
+    return folder, train[:-held_out], reference.unaltered(train[-held_out:]), train[-held_out:].labels
+
+
 def test_the_rescue_of_2a(call, tmp_path):
-    """It trains without the last tenth of the training images, at most 5000, and is scored on these."""
-    folder = Folder(tmp_path, "rescue")
-    assert call(folder, "--quick", "--seeds", "2", script=rescue).code == 0
-    record, (train, _) = folder.record(), data.stand_in((28, 28, 1), *data.QUICK)
-    held_out = min(5000, len(train) // 10)
-    assert {"train_images": len(train) - held_out, "held_out": held_out}.items() <= record["settings"].items()
-    batches = epochs(train[:-held_out], 64, record["settings"]["order_seed"], record["settings"]["epochs"])
-    images, labels = reference.unaltered(train[-held_out:]), train[-held_out:].labels
+    folder, train, images, labels = chosen(call, tmp_path, rescue, (28, 28, 1))
+    record = folder.record()
+    batches = epochs(train, 64, record["settings"]["order_seed"], record["settings"]["epochs"])
     for entry in record["search"]:
         found = [reference.mlp_trained(entry, seed, batches, images) for seed in SEEDS]
         for accuracy, each in zip(entry["held_out_accuracy"], found, strict=True):
             answers_agree([accuracy], [each["outputs"][-1][-1]], labels, entry["name"])
         assert entry["status"] == [each["status"] for each in found], entry["name"]
+
+
+def test_the_candidates_of_2b(call, tmp_path, monkeypatch):
+    """A small one in place of those of the record."""
+    monkeypatch.setattr(cnn, "STAGES", ((2, models.STAGES),))
+    folder, train, images, labels = chosen(call, tmp_path, cnn, (32, 32, 3))
+    states = {state["settings"]["cases"][0]["seed"]: state for state in map(torch.load, folder.states())}
+    for entry in folder.record()["candidates"]:
+        batches = epochs(train, 128, entry["seed"], 2, augment=True)
+        arm = {"optimizer": "adam", "lr": 1e-3, "seed": entry["seed"]}
+        found = reference.cnn_trained(arm, entry["width"], batches, images, images)
+        answers_agree(entry["held_out_accuracy"], found["logits"][1], labels, entry["name"])
+        losses = [loss for row in states[entry["seed"]]["rows"] for loss in row["train_loss"]]
+        assert losses == pytest.approx(found["train_loss"], RTOL)
+        assert entry["epochs"] == len(batches) and entry["seconds_per_epoch"] > 0
 
 
 def test_the_sizes_of_the_candidates_of_2b(tmp_path):
