@@ -47,19 +47,15 @@ def test_a_member_takes_the_trajectory_of_the_plain_network(activation, batch_no
             assert torch.allclose(mine, expected, rtol=1e-9, atol=1e-11)
 
 
-def test_shapes_parameter_counts_and_parts():
+def test_parts():
     model = models.mlp((50, 30, 30, 30), "sigmoid", [("default", s) for s in range(3)])
-    assert model(torch.zeros(7, 1, 28, 28)).shape == (3, 10, 7)
-    one = 784 * 50 + 50 + 50 * 30 + 30 + 2 * (30 * 30 + 30) + 30 * 10 + 10
-    assert sum(p.numel() for p in model.parameters()) == 3 * one
     assert models.linears(model) == [model[i] for i in (1, 3, 5, 7, 9)]
     assert models.outputs(model) == [model[i] for i in (2, 4, 6, 8, 9)]
     assert {layer.members for layer in models.linears(model)} == {3}
     normalised = models.mlp((50, 30), "sigmoid", [("default", s) for s in range(3)], batch_norm=True)
-    assert normalised(torch.zeros(7, 1, 28, 28)).shape == (3, 10, 7)
     assert models.linears(normalised) == [normalised[i] for i in (1, 4, 7)]
     assert models.outputs(normalised) == [normalised[i] for i in (3, 6, 7)]
-    assert normalised[2].members == 3 and sum(p.numel() for p in normalised[2].parameters()) == 3 * 2 * 50
+    assert normalised[2].members == 3
 
 
 @pytest.mark.parametrize(

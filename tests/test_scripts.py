@@ -204,8 +204,8 @@ def watched(monkeypatch):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_2b_computes_all_of_a_run_as_told(watched, precision):
     """And scores without gradients."""
-    seen, dtype = [], getattr(torch, precision)
-    entry = watched(lambda _, logits: seen.append((logits.dtype, logits.requires_grad)), bfloat16=dtype != torch.float32)
+    seen, dtype, bfloat16 = [], getattr(torch, precision), precision == "bfloat16"
+    entry = watched(lambda _, logits: seen.append((logits.dtype, logits.requires_grad)), bfloat16=bfloat16)
     assert seen == [(dtype, True)] * 6 + [(dtype, False)] * 6 and entry["precision"] == precision
 
 
