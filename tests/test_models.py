@@ -114,12 +114,7 @@ def test_counts_and_shapes_of_the_cnn_are_those_of_its_docstring(width):
     assert at_32 in models.cnn.__doc__
 
 
-def test_logits_of_the_cnn_are_each_images_own_and_its_layout_needs_no_copy():
-    model = models.cnn(4, seed=0).eval()
+def test_the_layout_of_the_cnn_needs_no_copy():
     ((images, _),) = Batches(data.stand_in((32, 32, 3), 6, 10)[0], 6)
-    with torch.no_grad():
-        together, alone = model(images), torch.cat([model(image[None]) for image in images])
-    assert together.shape == (6, 10)
-    assert torch.allclose(together, alone, atol=1e-5)  # rounding: other blocking at another batch size
-    for tensor in (images, *(p for p in model.parameters() if p.dim() == 4)):
+    for tensor in (images, *(p for p in models.cnn(4, seed=0).parameters() if p.dim() == 4)):
         assert tensor.is_contiguous(memory_format=torch.channels_last)

@@ -237,14 +237,6 @@ def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_p
     assert seconds[0] > 1000 > sum(seconds[1:])  # also those of the earlier start
 
 
-def test_states_alone_give_the_record(whole, call, tmp_path):
-    """As where the program was killed between a run's last state and the record."""
-    folder = Folder(tmp_path).copy_of(whole[0], "runs")
-    before = folder.contents()
-    assert call(folder).code == 0 and folder.record() == whole[0].record()
-    assert before.items() <= folder.contents().items()
-
-
 def truncate(content):
     return content[: len(content) // 2]
 
@@ -276,6 +268,7 @@ DAMAGES = truncate, flip_a_weight, flip_a_name, lambda content: b"", hostile
 
 
 def test_damaged_states_are_moved_aside_with_one_warning_and_their_runs_start_again(whole, call, tmp_path):
+    """A sound one alone gives its entry, as where the program was killed between a run's last state and the record."""
     folder = Folder(tmp_path).copy_of(whole[0], "runs")
     *victims, sound = folder.states()
     for victim, damage in zip(victims, DAMAGES, strict=True):

@@ -17,7 +17,6 @@ from started import ROOT, THIRD, Folder
 import ex2a_vanishing
 import ex2b_adam
 from common import models, train
-from common.experiment import book
 from figures.choices import cnn
 
 DEEPEST = (50, 30, 30, 30)
@@ -122,14 +121,6 @@ def test_further_searches_of_2b_have_draws_of_their_own_and_further_seeds_are_fo
     compared = [("adam", 1e-3), ("sgd", 0.1), ("sgd", 0.01), ("adam", 1e-2), ("adam", one[11].lr)]
     assert [(arm.optimizer, arm.lr, arm.seed) for arm in seeds] == [(*arm, seed) for seed in (1, 2) for arm in compared]
     assert {search for arm in seeds for search in arm.searches} == {"default", "grid", "sgd", "random"}
-
-
-@pytest.mark.parametrize("script, drawn", [(ex2a_vanishing, {}), (ex2b_adam, {}), (ex2b_adam, {"draws": 5})])
-def test_no_two_arms_have_one_identity_or_name(script, drawn):
-    """Rates that are drawn may look the same in a name, which is for people."""
-    for _, arms in script.plan(script.Settings(seeds=2, **drawn)).values():
-        assert len({str(book.identity(arm)) for arm in arms}) == len(arms)
-        assert drawn or len({arm.name for arm in arms}) == len(arms)
 
 
 def test_more_of_what_extends_a_record_leaves_what_it_has_as_it_is():

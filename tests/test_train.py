@@ -85,16 +85,6 @@ def test_an_epoch_without_what_its_length_says_is_none(setting, batches, given):
         train.evaluate(make()[0], [])
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_evaluate_sees_one_logit_of_one_batch_that_is_not_finite(value):
-    """The model is the identity, its images are the logits, and the one logit is in the middle."""
-    batches = [(torch.zeros(2, 10, 5), torch.arange(5)) for _ in range(3)]
-    batches[1][0][1, 4, 3] = value
-    assert train.evaluate(nn.Identity(), batches)["finite"] == [True, False]
-    ordinary = [(logits[1].T, labels) for logits, labels in batches]
-    assert train.evaluate(nn.Identity(), ordinary)["finite"] == [False]
-
-
 def test_statuses():
     row = {
         "train_loss": [0.5, 0.5, math.log(10), math.nan, 0.5],
