@@ -228,6 +228,7 @@ def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
     command = [sys.executable, "-O", *STARTS[start], "--out", NAME + "/out", "--runs", NAME + "/runs", *flags]
     if streams == "closed":
         command = ["sh", "-c", 'exec "$@" >&- <&-', "sh", *command]
+    backend = "matplotlib.backends.backend_svg" if start == "library" else "matplotlib_inline.backend_inline"
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "TERM")}
     environment |= {
         "PYTHONPATH": "" if start == "script" else str(ROOT),
@@ -235,7 +236,7 @@ def oddly(folder, *flags, start="script", streams="files", encoding="ascii"):
         "PYTHONIOENCODING": encoding,
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True",
         "DASK_SCHEDULER_ADDRESS": "tcp://127.0.0.1:1",
-        "MPLBACKEND": f"module://{'matplotlib.backends' if start == 'library' else 'matplotlib_inline'}.backend_svg",
+        "MPLBACKEND": f"module://{backend}",
     }
     with open(folder / "stdout", "wb") as file:
         writer = pipe_without_reader()
