@@ -175,8 +175,10 @@ def _within(seconds, call):
     result = SimpleQueue()
 
     def answer():
+        found = None
         with suppress(Exception):
-            result.put(call())
+            found = call()
+        result.put(found)
 
     threading.Thread(target=answer, daemon=True).start()
     with suppress(Empty):
