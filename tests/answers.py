@@ -4,8 +4,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import stats
 
+from common import batches, data, models
 from common.experiment import records
 from figures.arms import total_norms
 
@@ -93,6 +95,18 @@ def depth(hidden_layers, activation="sigmoid", init="default"):
     wanted = locals()
     (found,) = [entry for entry in RECORD["depth"] if wanted.items() <= entry.items()]
     return found
+
+
+def pixels_over_activations(folder):
+    """The mean norm of a training image's standardised pixels over that of its first hidden activations, untrained."""
+    images = data.fashion_mnist(folder, False, False)[1]["train_images"][:10000]
+    model = models.mlp(DEEP, "sigmoid", [("default", seed) for seed in range(5)])
+    pixels = hidden = 0
+    with torch.no_grad():
+        for batch, _ in batches.Batches(images, 1000):
+            pixels += batch.flatten(1).norm(dim=1).sum().item() / len(images)
+            hidden += model[:3](batch).norm(dim=1).mean(0).sum().item() / len(images)
+    return pixels / hidden
 
 
 RESCUE = arm(init="orthogonal6_from_layer2_centred")

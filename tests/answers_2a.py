@@ -5,13 +5,13 @@ import math
 import re
 
 import numpy as np
+import test_theory_1b_networks as networks
 import torch
 from answers import DEEP, RECORD, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, accuracy, arm, depth, ends, in_percent
-from answers import late_ratio, mean_and_spread, norms, p, percent, reliably, signal
+from answers import late_ratio, mean_and_spread, norms, p, percent, pixels_over_activations, reliably, signal
 
 import ex2a_vanishing
-import test_theory_1b_networks as networks
-from common import batches, data, models, plots
+from common import models, plots
 from common.theory import CRUDE, moments, predict, scheme, variances
 from figures import ex2a
 from figures.arms import NAMES, Arms, widths
@@ -173,18 +173,6 @@ def with_sigmoid(page, real_data):
     else:  # what the page says was last compared where the data was
         page.given("7.6")
         page.claims({"on its way down: the pixels of an image have 7.6 times the norm of its first hidden": True})
-
-
-def pixels_over_activations(folder):
-    """The mean norm of a training image's standardised pixels over that of its first hidden activations, untrained."""
-    images = data.fashion_mnist(folder, False, False)[1]["train_images"][:10000]
-    model = models.mlp(DEEP, "sigmoid", [("default", seed) for seed in range(5)])
-    pixels = hidden = 0
-    with torch.no_grad():
-        for batch, _ in batches.Batches(images, 1000):
-            pixels += batch.flatten(1).norm(dim=1).sum().item() / len(images)
-            hidden += model[:3](batch).norm(dim=1).mean(0).sum().item() / len(images)
-    return pixels / hidden
 
 
 def with_relu(page):

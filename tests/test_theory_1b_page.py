@@ -13,7 +13,8 @@ import test_theory_1b as items
 import test_theory_1b_networks as networks
 from claims import Page
 from documents import Document
-from test_theory_1a import THEORY, exact
+from test_theory_1a import exact
+from test_theory_1a_page import THEORY
 from test_theory_1b import SLOPES, TEXT, chain, entering, sigma, sigma_slope, supremum
 from test_theory_1b_networks import fixed_point, predicted, wide
 

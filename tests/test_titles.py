@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 import pytest
-from test_figures import DEEP, FIGURES, arm, record_2a, record_2b, words
+from made_up import DEEP, arm, record_2a, record_2b
+from test_figures import FIGURES, words
 
 from common import plots
 from common.experiment import records
