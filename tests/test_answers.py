@@ -6,6 +6,7 @@ import numpy as np
 from answers import ADAM, BENCH, DEEP, RANDOM, RECORD, RELUS, RESCUE, ROOT, SEARCHED, SGD, SIGMOIDS, accuracy, arm
 from answers import finals, norms, over_seeds, p
 from claims import Page
+from distributed import Scheduler
 
 import answers_2a
 import answers_2b
@@ -101,6 +102,7 @@ def check_cluster(page):
     page.says("grows by {} kB with", np.mean([len(line) for line in lines if '"optimizer"' in line]) / 1000, true=True)
     page.says("with {} runs takes {} s", 10000, write)
     page.says("more than {} workers, with", round(3600 / write, -2), true=True)
+    assert {*re.findall(r"tcp://HOST:(\d+)", page.text)} == {str(Scheduler.default_port)}
 
 
 PHRASES = "every arm", "first stage", "first 10000", "both at the best", "whole training set", "never chooses"
@@ -138,7 +140,9 @@ def test_the_docstring_of_2a():
     words = "SGD with learning rate {} and no momentum, batch {}, {} epochs"
     page.says(words, *numbers, true=settings["momentum"] == 0)
     page.says("pixels, PyTorch's biases, one order of", true=variances("xavier_normal", 1, 50, 30)[1] == 1 / (3 * 50))
-    page.says("Measured: test accuracy after each epoch", true=len(four["test_accuracy"]) == settings["epochs"])
+    words = "Measured: test accuracy after each epoch, and per layer the gradient norms of the epoch's last batch"
+    page.says(words, true=len(four["test_accuracy"]) == settings["epochs"])  # and test_reference proves it
+    page.claims({"on standardised pixels": True, "one order of the batches for all": "order_seed" in settings})
     assert page.unchecked() == []
     page.every_digit_matters()
 
@@ -155,6 +159,12 @@ def test_the_docstring_of_2b():
     page.says("Over three seeds Adam ends at {} in the test and SGD at {}", np.mean(adam_tests), np.mean(sgd_tests))
     page.says("at the best of five rates by training accuracy, {} (its default) and {};", ADAM[0]["lr"], SGD[0]["lr"])
     page.claims({"three seeds cannot make this difference reliable": p(adam_tests, sgd_tests) >= 0.1})
+    sample = SEARCHED["settings"]["train_sample"]
+    page.says("after every epoch: accuracy on the test set and on the first {} training images", sample)
+    words = (
+        "compare the final training accuracy: evaluation mode, whole training set, unaltered images. The test set never"
+    )
+    page.claims({words: True})  # as test_reference proves
     best, grid = finals(RANDOM[0])[0], finals(ADAM[0])[0]
     words = "The best of five random rates, {}, has {} in training, the grid's best {}."
     page.says(words, RANDOM[0]["lr"], best, grid, true=best < grid)

@@ -265,6 +265,9 @@ def test_results_go_beside_the_scripts_each_kind_into_its_own_folder(call, tmp_p
     assert (said in end.stdout) == bool(flags) and (said if flags else "third.json") == end.stdout.splitlines()[-1]
     assert {path.parent for path in tmp_path.rglob("third*") if path.suffix in (".json", ".png")} == {tmp_path / folder}
     assert len(list((tmp_path / "runs").glob("third*.pt"))) == (4 if "--quick" in flags else RUNS)
+    assert call(Folder(tmp_path), "--plot-only", *flags).stdout == end.stdout
+    with records.lock(tmp_path / folder, "third", "--any"):
+        assert "is in use" in call(Folder(tmp_path), *flags, "--runs", str(tmp_path / "others")).stderr
 
 
 # ---- one process at a time ----

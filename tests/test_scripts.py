@@ -3,6 +3,8 @@ has at most 40 lines."""
 
 import ast
 import math
+import re
+import sys
 import tokenize
 from collections import Counter
 from dataclasses import replace
@@ -17,7 +19,8 @@ from started import ROOT, THIRD, Folder
 import ex2a_vanishing
 import ex2b_adam
 from common import models, train
-from figures.choices import cnn
+from common.experiment import book, options, records
+from figures.choices import cnn, rescue
 
 DEEPEST = (50, 30, 30, 30)
 
@@ -208,3 +211,30 @@ def test_one_logit_of_any_batch_of_test_images_that_is_not_finite_is_seen(watche
 
     entry = watched(spoil)
     assert entry["status"] == "non-finite"
+
+
+# ---- the commands that the pages and docstrings name ----
+
+
+SAID = [(ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "figures/README.md", "figures/speed.md")]
+COMMAND = r"python (?:-m figures\.choices\.)?(ex2a_vanishing|ex2b_adam|cnn|rescue)(?:\.py)?"
+COMMAND += r"((?:\s--[\w-]+(?: [^-\s`][^\s`]*)?)*)"
+NAMED = {
+    (name, " ".join(flags.split()))
+    for text in (*SAID, ex2a_vanishing.__doc__, ex2b_adam.__doc__)
+    for name, flags in re.findall(COMMAND, text)
+}
+
+
+@pytest.mark.parametrize("name, flags", sorted(NAMED))
+def test_a_command_goes_on_with_a_committed_record_or_begins_one_of_its_own(monkeypatch, name, flags):
+    script = {"ex2a_vanishing": ex2a_vanishing, "ex2b_adam": ex2b_adam, "cnn": cnn, "rescue": rescue}[name]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", [name, *flags.split()])
+    settings = options.read(script.Settings, "")
+    path = script.experiment._path(settings, "real images")
+    if path.exists() and not settings.plot_only:
+        record = records.read(path)
+        sizes = {key: value for key, value in record["settings"].items() if key.endswith(("images", "sample", "out"))}
+        made = book.Book(script.experiment, settings, path, record["data"], sizes)
+        assert {part for part, *_ in made.missing()} <= {"runs"}  # of which some are still to come

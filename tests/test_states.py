@@ -5,6 +5,7 @@ All of it on the third exercise, whose runs are trained on a Dask worker within 
 
 import io
 import json
+import zipfile
 
 import torch
 from started import Folder
@@ -64,6 +65,18 @@ def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_p
     assert [numbers(state) for state in folder.states()] == [numbers(state) for state in whole[0].states()]
     seconds = [arm["seconds"] for arm in json.loads(folder.file().read_text())["arms"]]
     assert seconds[0] > 1000 > sum(seconds[1:])  # also those of the earlier start
+
+
+def test_a_state_that_cannot_be_read_is_named_and_left_as_it_is(third, call, monkeypatch):
+    third.file().unlink()
+    before = third.contents()
+
+    def fails(path):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr(zipfile, "ZipFile", fails)
+    end = call(third)
+    assert end.code == 1 and "Input/output error: '" in end.stderr and third.contents() == before
 
 
 def truncate(content):

@@ -46,6 +46,10 @@ def signal_of_layer_1(entry, by):
         entry["predicted"]["signal"][0] *= by
 
 
+def predicted_at_layer_1(entry, by):
+    entry["predicted"]["signal"][0] *= by
+
+
 def last_outputs(entry, snapshot):
     entry["counts"][-1][-1] = entry["counts"][0][snapshot]
 
@@ -56,6 +60,11 @@ def best_of_all(run, value=0.99):
 
 def flat(run, value):
     run["train_accuracy"][-20:] = [value] * 20
+
+
+def retrained(entry):
+    """Whether it is the default trained otherwise."""
+    return entry["init"] == "default" and {key: entry[key] for key in PLAIN} != PLAIN
 
 
 PLAIN = {"init": "default", "optimizer": "sgd", "lr": 0.005, "momentum": 0, "batch_norm": False}
@@ -80,12 +89,16 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (ex2a.depth, "gives it back", lambda r: ends(at(r, **RESCUE), [0.82] + [0.87] * 4)),
     (ex2a.trainings, "Slow, not stuck", lambda r: at(r, **SIGMOID).update(status=["ok"] + ["collapsed"] * 4)),
     (ex2a.trainings, "all other trainings", lambda r: at(r, **SIGMOID | {"lr": 0.05}).update(status=["collapsed"] * 5)),
+    (ex2a.trainings, "all other trainings", lambda r: r.update(arms=[one for one in r["arms"] if not retrained(one)])),
     (ex2a.trainings, "patience", lambda r: r["plateau"][0].update(status=["ok"] * 4 + ["collapsed"])),
     (per_layer.activations, "does not move", lambda r: last_outputs(r["activations"][0], -2)),
     (per_layer.activations, "all others do", lambda r: last_outputs(r["activations"][1], -1)),
     (per_layer.signals, "vanishes", lambda r: [signal_of_layer_1(one, 30) for one in r["arms"]]),
     (per_layer.signals, "grows", lambda r: [signal_of_layer_1(one, 1 / 3) for one in r["arms"]]),
-    (per_layer.signals, "within 11%", lambda r: at(r, **RESCUE)["predicted"]["signal"].__setitem__(0, 0.1)),
+    *(
+        (per_layer.signals, "within 11%", lambda r, wrong=wrong: predicted_at_layer_1(at(r, **RESCUE), wrong))
+        for wrong in (0.1, 10)
+    ),
     (per_layer.variance, "rescued it grows", lambda r: at(r, **RESCUE)["layer_variance"].__setitem__(-1, [0.01] * 5)),
     (per_layer.variance, "are lost", lambda r: at(r, **SIGMOID)["layer_variance"].__setitem__(-1, [1e-3] * 5)),
     (per_layer.untrained, "most of", lambda r: at(r, "depth", **TWELVE).update(unmoved=[0.4] * 5)),
