@@ -69,12 +69,14 @@ def test_there_are_as_many_workers_as_places_or_asked_for_but_no_more_than_runs(
 
 
 def test_they_have_a_thread_each_and_no_limits_and_let_nobody_in(tmp_path, monkeypatch):
-    """Here within this process."""
+    """Here within this process; whatever the user's Dask is told."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "77")
     monkeypatch.setattr(engine, "LocalCluster", partial(engine.LocalCluster, processes=False))
     monkeypatch.setattr(dask.config, "config", copy.deepcopy(dask.config.config))
     with engine.of_this_machine(2, tmp_path) as workers:
         cluster = workers._cluster
         assert (workers.name, workers.places, len(cluster.workers)) == ("2 processes", 2, 2)
+        assert dask.config.get("distributed.scheduler.allowed-failures") == 3
         assert cluster.scheduler_address.startswith("tls://127.0.0.1") and cluster.scheduler.worker_ttl is None
         for one in cluster.workers.values():
             assert one.state.nthreads == 1 and not one.memory_manager.memory_limit
