@@ -1,11 +1,22 @@
 r"""The mechanism that checks documents can fail, and all markdown files are written so that they render everywhere."""
 
+import importlib
 import re
+from dataclasses import fields
 from fractions import Fraction
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from benchmark import TURNS
+from distributed.cli import dask_worker
 from documents import Document
+
+import common
+import ex2a_vanishing
+import ex2b_adam
+from common.experiment import records
+from figures.choices import cnn, rescue
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -272,3 +283,72 @@ def test_guard_accepts():
         "```math\n\\left( x \\right) \\rightarrow y\n```\n\n```\n$ python $x |\n```\n"
     )
     assert troubles(text, Path(__file__).parent) == []
+
+
+# What they name is there.
+
+
+SCRIPTS = ex2a_vanishing, ex2b_adam, cnn, rescue
+FLAGS = {f"--{field.name.replace('_', '-')}" for script in SCRIPTS for field in fields(script.Settings)} | {"--help"}
+FLAGS |= {option for parameter in dask_worker.main.params for option in parameter.opts}
+PROGRAMS = [script.__file__ for script in SCRIPTS] + ["theory/walks.py", "tests/third.py", "tests/benchmark.py"]
+
+
+def starts(path, *parents):
+    """Whether a file is a program that finds what it imports: beside it, or since it looks below these parents."""
+    text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
+    return "__main__" in text and ("/" not in path or bool(parents) or "sys.path.insert" in text)
+
+
+def lacking(text, folder):
+    """List what a text that lies in `folder` tells the user and is not there."""
+    text = re.sub(INLINE, "", text)
+    found = [flag for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", text) if flag not in FLAGS]
+    for module, path in re.findall(r"(?:python3?|%run)\s+(?:-m\s+([\w.]+)|(?:/path/to/)?([\w/]+\.\w+))", text):
+        there = starts(path) if path else module in ("venv", "pytest") or starts(f"{module.replace('.', '/')}.py", ROOT)
+        found += [f"{module}{path}"] * (not there)
+    for file, packages in re.findall(r"pip install (?:-r ([\w./]+\w)|([\w -]*\w))", text):
+        there = (not file or (ROOT / file).is_file()) and {*packages.split()} <= {*common.NEEDED}
+        found += [f"pip install {file}{packages}"] * (not there)
+    for names, known in (
+        (r"dask (\w+)(?=\n| tcp:)", {command.name for command in entry_points(group="dask_cli")}),
+        (r"benchmark\.py\s+(\w+)", TURNS),
+        (r"from common import ([\w, ]+)`", common.SUBJECT),
+    ):
+        found += [name for names in re.findall(names, text) for name in names.split(", ") if name not in known]
+    for path in re.findall(r"`([\w.-]*/[\w./*-]*)`", text):  # the others are made when they are needed
+        there = path in ("data/", "figures/stand-in/") or [*ROOT.glob(path)] or [*folder.glob(path)]
+        found += [path] * (not there)
+    for words, target in re.findall(r"(?<!!)\[([\w./ ]+)\]\(([^)\s]+)\)", text):  # words that are a name, or have one
+        pieces = re.findall(r"\b[12][ab]\b(?!\.)", words) if " " in words else re.split(r"[./]+", words)
+        items = re.fullmatch(r"[12][ab]\.\d", words) or words == "2a" and target == "figures/README.md"
+        found += [words] * (not items and not all(piece.lower() in target.lower() for piece in pieces))
+    return found
+
+
+@pytest.mark.parametrize("path", [ROOT / path for path in (*pages(), *PROGRAMS)], ids=lambda path: path.name)
+def test_what_a_page_or_docstring_names_is_there(path):
+    text = path.read_text(encoding="utf-8")
+    assert lacking(text if path.suffix == ".md" else text.split('"""')[1], path.parent) == []
+
+
+def test_what_the_front_page_says_to_a_library_is_what_quick_does(monkeypatch):
+    (code,) = re.findall(r"`(ex2a_vanishing\.experiment[^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    monkeypatch.setattr(type(ex2a_vanishing.experiment), "run", lambda self, settings: settings)
+    settings = eval(code, {"ex2a_vanishing": importlib.import_module("ex2a_vanishing")})
+    assert settings.quick and settings == settings.small()
+
+
+def test_the_docstrings_of_the_choices():
+    """Each says how many candidates there are, and where the record goes; what is held out, test_reference shows."""
+    sizes = [one["multiply_adds"] / 1e6 for one in records.read(ROOT / "figures/choices/cnn.json")["candidates"]]
+    assert len(cnn.STAGES) == 5 and min(sizes) > 14.5 and max(sizes) < 25 and len(rescue.CANDIDATES) == 8
+    for script, words in (
+        (cnn, "Five networks of 15 to 25 million multiply-adds train as in ex2b_adam.py (Adam's defaults, random flip"),
+        (rescue, "Eight schemes train the deepest network as in exercise 2a, but"),
+    ):
+        text, settings = " ".join(script.__doc__.split()), script.Settings()
+        path = script.experiment._path(settings, "real images")
+        assert words in text and f"Written: {path.name}, beside this file." in text
+        assert path.parent == Path(script.__file__).parent and "without the last 5000 training images" in text
+        assert "on which they are compared; the test set plays no part" in text
