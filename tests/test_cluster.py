@@ -77,6 +77,8 @@ def test_they_have_a_thread_each_and_no_limits_and_let_nobody_in(tmp_path, monke
         cluster = workers._cluster
         assert (workers.name, workers.places, len(cluster.workers)) == ("2 processes", 2, 2)
         assert dask.config.get("distributed.scheduler.allowed-failures") == 3
+        assert dask.config.get("distributed.nanny.pre-spawn-environ")["MALLOC_TRIM_THRESHOLD_"] is None
+        assert dask.config.get("distributed.deploy.lost-worker-timeout") == "100 days"
         assert cluster.scheduler_address.startswith("tls://127.0.0.1") and cluster.scheduler.worker_ttl is None
         for one in cluster.workers.values():
             assert one.state.nthreads == 1 and not one.memory_manager.memory_limit

@@ -6,6 +6,7 @@ All of it on the third exercise, whose runs are trained on a Dask worker within 
 import json
 import math
 import os
+import platform
 import signal
 import time
 from types import SimpleNamespace
@@ -57,7 +58,8 @@ def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole)
     assert names(record) == [arm.name for _, arms in script.plan(script.Settings()).values() for arm in arms]
     assert record["seconds"] == pytest.approx(sum(arm["seconds"] for arm in record["arms"]), rel=1e-5)
     assert {*record["versions"]} == {"python", "torch", "torchvision", "numpy", "matplotlib", "pillow"}
-    assert {*record["machine"]} == {"device", "name", "capability", "threads"}
+    machine = {"device": "cpu", "name": platform.machine(), "threads": 1}
+    assert record["machine"] == machine | {"capability": torch.backends.cpu.get_cpu_capability()}
     for arm in record["arms"]:
         assert [arm[name] for name in ("versions", "machine")] == [record[name] for name in ("versions", "machine")]
         assert len(arm["loss"]) == EPOCHS and arm["loss"][0] > arm["loss"][-1]
@@ -283,6 +285,7 @@ def test_the_second_of_two_is_refused_and_may_look_on(third, call, held, flag):
         assert f"{third.path / held / 'third'} is in use (by process {os.getpid()})" in last and flag in last
         assert len(before_it) == (held == "out")  # which is known only where the data is
         assert call(third, "--plot-only").code == 0
+    assert records._holder(third.path) == "another process"  # where it cannot be read
     with records.lock(third.path / held, "another", "--any"):
         assert call(third).code == 0
 
