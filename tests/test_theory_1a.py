@@ -73,11 +73,16 @@ def exact(name, factor=1, swap=False):
     return rows
 
 
+PYTORCHS = {("STEP_SIZE",): "lr", ("DELTA",): "eps", ("RHO",): "alpha", ("RHO_1", "RHO_2"): "betas"}  # as it calls them
+LR, EPS, ALPHA, BETAS = (
+    {name: values if len(values) > 1 else values[0]}
+    for name, values in ((name, [getattr(walks, one) for one in ours]) for ours, name in PYTORCHS.items())
+)
 TORCH = {
-    "SGD": lambda weights: torch.optim.SGD(weights, lr=1),
-    "AdaGrad": lambda weights: torch.optim.Adagrad(weights, lr=1, eps=1e-8),
-    "RMSProp, PyTorch": lambda weights: torch.optim.RMSprop(weights, lr=1, alpha=0.9, eps=1e-8),
-    "Adam": lambda weights: torch.optim.Adam(weights, lr=1, eps=1e-8),
+    "SGD": lambda weights: torch.optim.SGD(weights, **LR),
+    "AdaGrad": lambda weights: torch.optim.Adagrad(weights, **LR, **EPS),
+    "RMSProp, PyTorch": lambda weights: torch.optim.RMSprop(weights, **LR, **ALPHA, **EPS),
+    "Adam": lambda weights: torch.optim.Adam(weights, **LR, **BETAS, **EPS),
 }
 KEPT = {"AdaGrad": {"r": "sum"}, "RMSProp, PyTorch": {"r": "square_avg"}, "Adam": {"s": "exp_avg", "r": "exp_avg_sq"}}
 

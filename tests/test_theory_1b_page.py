@@ -13,7 +13,7 @@ import test_theory_1b as items
 import test_theory_1b_networks as networks
 from claims import Page
 from documents import Document
-from test_theory_1a import exact
+from test_theory_1a import PYTORCHS, exact
 from test_theory_1a_page import THEORY
 from test_theory_1b import SLOPES, TEXT, chain, entering, sigma, sigma_slope, supremum
 from test_theory_1b_networks import fixed_point, predicted, wide
@@ -271,6 +271,8 @@ def test_index():
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_theory_1*.py"))
     named = re.findall(r"`(test_\w+)`", page.text)
     assert named and [name for name in named if f"def {name}(" not in tests] == []
+    for ours, name in PYTORCHS.items():
+        page.claims({f"`{'`, `'.join(ours)}`, PyTorch's `{name}` |": True})  # as test_torch_agrees_... calls them
     assert Document.unchecked(page) == []  # it compares nothing of its own
     places = {name: min(key for key in exact(name)[0] if "delta" in key) for name in ("RMSProp", "AdaGrad", "Adam")}
     written = [name for name, key in places.items() if key.startswith("sqrt(delta")]
