@@ -12,7 +12,7 @@ import answers_2a
 import answers_2b
 import ex2a_vanishing
 import ex2b_adam
-from common import batches
+from common import batches, models
 from common.theory import CRUDE, predict, variances
 from figures import benchmark, ex2a, ex2b
 from figures.arms import NUMBERS, Arms
@@ -254,6 +254,11 @@ def test_the_front_page():
     page.table("item | points | answer", [[item, number, None] for item, number in points])
     for text in (page.text, read("theory/README.md").partition("## Notation")[0] + read("figures/README.md")):
         check_links(text, dict(points))
+    stand_in = ex2a_vanishing.experiment._path(ex2a_vanishing.Settings(), "stand-in").parent.relative_to(ROOT)
+    page.claims({f"its results go to `{stand_in}/`": True})
+    shape = tuple(models.linears(models.mlp((50,), "sigmoid", [("default", 0)] * 3))[0].weight.shape)
+    words = "every layer holds its members' weights side by side, `(members, out, in)`"
+    page.claims({words: shape == (3, 50, 784)})
     page.given("3.11")
     assert page.unchecked() == []
     page.every_digit_matters()

@@ -1,6 +1,7 @@
 """Where runs are trained: devices, places of a Dask cluster, and what becomes of it when its parts die or differ."""
 
 import copy
+import importlib.util
 import os
 import signal
 import socket
@@ -66,6 +67,19 @@ def test_there_are_as_many_workers_as_places_or_asked_for_but_no_more_than_runs(
     for flags in ([], ["--jobs", "3"], ["--jobs", "9"]):
         assert call(Folder(tmp_path), "--device", "cpu", *flags).code == 130
     assert grown == [4, 3, 6]
+
+
+def test_as_many_as_the_cores_that_are_granted():
+    """By a container, a batch system, or, here, taskset."""
+    granted, spec = os.sched_getaffinity(0), importlib.util.spec_from_file_location(worker.__name__, worker.__file__)
+    try:
+        os.sched_setaffinity(0, {min(granted)})
+        importlib.reload(dask.system)
+        spec.loader.exec_module(again := importlib.util.module_from_spec(spec))
+    finally:
+        os.sched_setaffinity(0, granted)
+        importlib.reload(dask.system)
+    assert again.places("cpu") == 1
 
 
 def test_they_have_a_thread_each_and_no_limits_and_let_nobody_in(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from started import ROOT, SCRIPTS, THIRD, Ended, Folder, session, until
 
 import common
 import ex2b_adam
-from common.experiment import options, records
+from common.experiment import experiment, options, records, worker
 from tests import third as script
 
 RANGE = "must be a whole number from 1 to 10000"
@@ -324,6 +324,9 @@ def test_help_and_usage_errors_answer_without_torch(tmp_path, program):
     assert helped.returncode == 0 and refused.returncode == 2 and RANGE in refused.stderr
     docstring = (ROOT / program).read_text().split('"""')[1]
     assert helped.stdout.startswith(docstring) and "None" not in helped.stdout
+    for folder in ("data", "runs"):
+        assert f"(default: {folder}, beside the scripts)" in " ".join(helped.stdout.replace("│", "").split())
+    assert worker.ROOT == experiment.ROOT == ROOT
 
 
 def test_a_part_that_does_not_exist_is_not_there():
