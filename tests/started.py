@@ -121,7 +121,7 @@ class Cluster:
     def start(self, what, *arguments, cwd, path=ROOT / "tests"):
         """path: where the process looks for modules first."""
         with open(self.folder / f"{what}-{len(self.processes)}.log", "w") as log:
-            command = [sys.executable, "-m", f"distributed.cli.{what}", *arguments]
+            command = [sys.executable, "-P", "-m", f"distributed.cli.{what}", *arguments]  # -P: as `dask` does
             environment = os.environ | {"PYTHONPATH": str(path)}
             self.processes.append(subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log))
         return self.processes[-1]
