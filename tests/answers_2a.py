@@ -9,6 +9,7 @@ import test_theory_1b_networks as networks
 import torch
 from answers import DEEP, RECORD, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, accuracy, arm, depth, ends, in_percent
 from answers import late_ratio, mean_and_spread, norms, p, percent, pixels_over_activations, reliably, signal
+from claims import proved_by
 
 import ex2a_vanishing
 from common import models, plots
@@ -164,15 +165,12 @@ def with_sigmoid(page, real_data):
     reason = "layer 1 of the default's deep Sigmoid networks has, on average, a larger norm than layer 2, although "
     reason += "the signal shrinks on its way down"
     page.claims({reason: above and shrinks})
+    words = "on its way down: the pixels of an image have {} times the norm of its first hidden"
     if real_data:
-        page.says(
-            "on its way down: the pixels of an image have {} times the norm of its first hidden",
-            pixels_over_activations(real_data),
-            true=True,
-        )
+        page.says(words, pixels_over_activations(real_data), true=True)
     else:  # what the page says was last compared where the data was
         page.given("7.6")
-        page.claims({"on its way down: the pixels of an image have 7.6 times the norm of its first hidden": True})
+        page.claims({words.format(7.6): True})
 
 
 def with_relu(page):
@@ -363,7 +361,7 @@ def beyond(page):
     words = "have the variance {} across the test images, its logits {}: it gives nearly the same logits to every image"
     page.says(words, last, logits, true=set(ends(DEFAULT)) == {0.1})
     page.says("In the rescued network the logits have the variance {}.", np.mean(RESCUE["layer_variance"][4]))
-    page.claims({"A weight gradient is the product of signal and input": callable(networks.test_two_gradients)})
+    page.claims({"A weight gradient is the product of signal and input": proved_by(networks.test_two_gradients)})
     page.claims({"and the share of its weights that a step leaves unchanged": 0 < depth(7)["unmoved"][0] < 1})
     activations(page)
     share = [np.mean(depth(n)["unmoved"]) for n in (7, 9)]

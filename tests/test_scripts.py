@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 from started import ROOT, THIRD, Folder
+from test_shapes import book_of
 
 import ex2a_vanishing
 import ex2b_adam
 from common import models, train
-from common.experiment import book, options, records
+from common.experiment import options
 from figures.choices import cnn, rescue
 
 DEEPEST = (50, 30, 30, 30)
@@ -234,7 +235,5 @@ def test_a_command_goes_on_with_a_committed_record_or_begins_one_of_its_own(monk
     settings = options.read(script.Settings, "")
     path = script.experiment._path(settings, "real images")
     if path.exists() and not settings.plot_only:
-        record = records.read(path)
-        sizes = {key: value for key, value in record["settings"].items() if key.endswith(("images", "sample", "out"))}
-        made = book.Book(script.experiment, settings, path, record["data"], sizes)
-        assert {part for part, *_ in made.missing()} <= {"runs"}  # of which some are still to come
+        missing = book_of(script, settings, path).missing()
+        assert {part for part, *_ in missing} <= {"runs"}  # of which some are still to come

@@ -120,15 +120,20 @@ def test_the_committed_records_are_as_they_should_be(name, shape):
     assert sum(len(record[part]) for part in shape if part != "settings") == record["planned"]
 
 
+def book_of(script, settings, path):
+    """The Book of a record that is there, on the data that it was made on."""
+    record, known = records.read(path), settings.determining() | script.experiment.fixed
+    sizes = {name: value for name, value in record["settings"].items() if name not in known}
+    assert {*sizes} <= {"train_images", "test_images", "train_sample", "held_out"}
+    return book.Book(script.experiment, settings, path, record["data"], sizes)
+
+
 @pytest.mark.parametrize("script", [ex2a_vanishing, ex2b_adam, cnn, rescue])
 def test_the_committed_records_are_those_of_the_scripts_as_shipped(script):
     """Of the default settings nothing is missing, and entries are cases of the plan, in its order, with its names."""
     path, settings = ROOT / script.experiment.folder / f"{script.experiment.name}.json", script.Settings()
-    record, known = records.read(path), settings.determining() | script.experiment.fixed
-    sizes = {name: value for name, value in record["settings"].items() if name not in known}
-    made = book.Book(script.experiment, settings, path, record["data"], sizes)
+    record, made = records.read(path), book_of(script, settings, path)
     assert script in (cnn, rescue) or made.missing() == []
-    assert {*sizes} <= {"train_images", "test_images", "train_sample", "held_out"}
     for part, (_, cases) in script.plan(replace(settings, seeds=record["settings"]["seeds"])).items():
         planned = [records.plain(asdict(case) | {"name": case.name}) for case in cases]
         same = planned[0].keys() & record[part][0].keys()

@@ -11,7 +11,7 @@ import mpmath
 import PIL
 import pytest
 import torch
-from claims import Page
+from claims import Page, proved_by
 from formulas import displays, holds, stated
 from mpmath import mpf
 from test_theory_1a import DELTA, RHO, RHO_1, RHO_2, by_torch, closed, default, exact, height, slope
@@ -180,7 +180,7 @@ def test_page():
         values = [sign * value for row in walked[name][:2] for value in row.values() for sign in (1, -1)]
         page.among(f"### {section}\n", f"| {name} |", [*values, 1 - RHO_1**2, 1 - RHO_2**2])
     findings(page, walked, final)
-    page.claims(dict.fromkeys(RULES_IN_WORDS.strip().splitlines(), callable(loop_agrees)))
+    page.claims(dict.fromkeys(RULES_IN_WORDS.strip().splitlines(), proved_by(loop_agrees)))
     del final["RMSProp, PyTorch"]  # which ends a little lower, and is not one of the four
     page.claims(comparisons(walked, final))
     assert page.unchecked() == []

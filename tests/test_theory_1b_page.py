@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import test_theory_1b as items
 import test_theory_1b_networks as networks
-from claims import Page
+from claims import Page, proved_by
 from documents import Document
 from test_theory_1a import PYTORCHS, exact
 from test_theory_1a_page import THEORY
@@ -103,7 +103,7 @@ def test_page():
     wide_layers(page)
     page.given("0", "1", "2", "4")  # in the table of item 2, whose words are claims
     page.claims(comparisons())
-    page.claims({words: callable(test) for test, lines in PROVED.items() for words in lines.strip().splitlines()})
+    page.claims({words: proved_by(test) for test, lines in PROVED.items() for words in lines.strip().splitlines()})
     assert page.unchecked() == []
     page.every_digit_matters()
 
@@ -179,11 +179,6 @@ def wide_layers(page):
     below = [theory.signal(wide(16.0, 1000, centred=True).factor[:n], 1.0)[0] for n in (100, 1000)]
     page.says(r"a hundred layers cost a factor of {}, a thousand {}.", *below)
     page.says(r"grows by {} per layer going back", found["Sigmoid, gain 6, centred biases"][2] - 1)
-
-
-def proved_by(test):
-    """What is true as long as there is the test that computes it."""
-    return callable(test)
 
 
 def comparisons():
@@ -281,13 +276,13 @@ def test_index():
             "who write it inside the root for RMSProp and outside for AdaGrad and Adam": written == ["RMSProp"],
             "PyTorch writes it outside everywhere": "RMSProp, PyTorch" in walks.RULES,
             "With the half, SGD moves by half the gradient, and the adaptive rules change in late digits only": True,
-            "counts the neurons of the wrong layer and leaves out all earlier layers": callable(
+            "counts the neurons of the wrong layer and leaves out all earlier layers": proved_by(
                 items.test_the_printed_formula_and_its_index_are_wrong
             ),
-            "The equation one layer lower, which gives $`n_i": callable(
+            "The equation one layer lower, which gives $`n_i": proved_by(
                 items.test_the_conditions_preserve_the_variance
             ),
-            "For pairs the statement is false": callable(items.test_what_item_3_needs),
+            "For pairs the statement is false": proved_by(items.test_what_item_3_needs),
         }
     )
     page.every_digit_matters()

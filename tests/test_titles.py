@@ -43,7 +43,7 @@ def last(run, split, by):
 def signal_of_layer_1(entry, by):
     entry["initial"]["signal"][0] = scale(entry["initial"]["signal"][0], by)
     if entry["predicted"]:
-        entry["predicted"]["signal"][0] *= by
+        predicted_at_layer_1(entry, by)
 
 
 def predicted_at_layer_1(entry, by):
@@ -103,31 +103,31 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
 ]
 
 
+def title(figure, record):
+    """What the only picture of a figure is called."""
+    two_b = figure.__module__.endswith("ex2b")
+    with plots.style():
+        ((_, picture),) = figure(record, searches.arms(record["runs"])) if two_b else figure(arms.Arms(record))
+    return " ".join(picture.get_suptitle().split())
+
+
 @pytest.mark.parametrize(
     "figure, words, change", NEARLY, ids=[f"{figure.__name__}: {words}" for figure, words, _ in NEARLY]
 )
 def test_a_title_says_no_more_than_the_record_has(figure, words, change):
     name = "ex2b" if figure.__module__.endswith("ex2b") else "ex2a"
     record = records.read(FIGURES / f"{name}.json")
-
-    def title():
-        given = (record, searches.arms(record["runs"])) if name == "ex2b" else (arms.Arms(record),)
-        with plots.style():
-            ((_, picture),) = figure(*given)
-        return " ".join(picture.get_suptitle().split())
-
     says, _, then = words.partition(" -> ")
-    assert says in title()
+    assert says in title(figure, record)
     change(record)
-    assert says not in title() and then in title()
+    changed = title(figure, record)
+    assert says not in changed and then in changed
 
 
 def test_what_a_title_says_of_the_default_does_not_depend_on_others():
     record = records.read(FIGURES / "ex2a.json")
     at(record, **SIGMOID | {"init": "xavier_normal", "lr": 0.05}).update(status=["collapsed"] * 5)
-    with plots.style():
-        ((_, picture),) = ex2a.trainings(arms.Arms(record))
-    assert "all other trainings get the default going" in " ".join(picture.get_suptitle().split())
+    assert "all other trainings get the default going" in title(ex2a.trainings, record)
 
 
 def test_one_deeper_arm_leaves_the_named_ones_their_names_and_of_two_networks_alike_the_deeper_is_named():
