@@ -126,18 +126,18 @@ def train(run, settings, parts):
     if run.part == "depth":
         return [untrained(arm, settings.seeds, last_batch) for arm in run.cases]
     arm, seeds = run.cases[0], settings.seeds if run.part != "activations" else 1
-    model, fresh, initial = prepare(run.cases, seeds, last_batch)
+    model, layers, initial = prepare(run.cases, seeds, last_batch)
     optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
     scored, probe = batches.Batches(test, 1000), probes.GradientNorms(models.linears(model))
     if run.part == "activations":
         return activations(run, model, optimizer, in_order, scored)
     rows = training.fit(model, optimizer, run.epochs, in_order, lambda: training.evaluate(model, scored), run, probe)
     status, variance = training.statuses(rows[-1], 10), probes.output_variance(model, models.outputs(model), scored)
-    signal = partial(theory.signal_in_net, fresh, arm.activation, initial["signal"][-1])
-    members = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
+    predict = partial(theory.signal_in_net, layers, arm.activation, initial["signal"][-1])
+    seeds_of_arms = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
 
-    def over_epochs(kind, mine):
-        return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(fresh))]
+    def over_epochs(kind, mine):  # [layer][epoch][seed]
+        return [[row["norms"][kind][layer][mine] for row in rows] for layer in range(len(layers))]
 
     return [
         {
@@ -145,10 +145,10 @@ def train(run, settings, parts):
             "test_accuracy": [[correct / len(test) for correct in row["correct"][mine]] for row in rows],
             "gradient_norm": {kind: over_epochs(kind, mine) for kind in probes.KINDS},
             "initial": {kind: [layer[mine] for layer in initial[kind]] for kind in probes.KINDS},
-            "predicted": None if arm.batch_norm else {"signal": signal(mine)},  # the theory knows no normalisation
+            "predicted": None if arm.batch_norm else {"signal": predict(mine)},  # the theory knows no normalisation
             "layer_variance": [layer[mine] for layer in variance],
         }
-        for mine in members
+        for mine in seeds_of_arms
     ]
 
 

@@ -118,9 +118,7 @@ def train(run, settings, parts):
         return correct(test) | {"train_correct": correct(sample)["correct"]}
 
     augmented = partial(batches.Batches, images, BATCH_SIZE, arm.seed, augment=True)
-    rows = training.fit(
-        model, optimizer, run.epochs, lambda epoch: augmented(epoch=epoch), measure, run, bfloat16=settings.bfloat16
-    )
+    rows = training.fit(model, optimizer, run.epochs, augmented, measure, run, bfloat16=settings.bfloat16)
     (final,), (status,) = correct(images)["correct"], training.statuses(rows[-1], classes=10)
     return [
         {

@@ -42,7 +42,7 @@ class Batches:
 
 
 def _crops(images, generator):
-    """Return the function that cuts each image of an index out of its zero-padded self, every second one mirrored."""
+    """Return the function that cuts each image of an index out of its zero-padded self, mirrored or not."""
     n, height, width, _ = images.shape
     top, left = torch.randint(2 * PADDING + 1, (2, n), generator=generator).to(images.device)
     mirrored = torch.randint(2, (n,), generator=generator).to(images.device).bool()

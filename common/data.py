@@ -29,6 +29,7 @@ CIFAR10 = {
 ARCHIVE = {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}  # CIFAR-10 as its authors publish it
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 QUICK = 650, 300  # training and test images of the tiny stand-in, whose last batch is short
+PARTS = "train_images", "test_images"
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,16 @@ def cifar10(root, stand_in=False, quick=False):
 
 
 def _real_or_generated(name, read, root, generated, quick, shape, size):
-    both = None
     if not (generated or quick):
         try:
-            both = read(root)
+            return name, dict(zip(PARTS, read(root), strict=True))
         except Missing as error:
             print(
                 f"\nNO REAL DATA: {error}.\nGENERATED DATA takes its place: a stand-in, whose results say "
                 f"nothing about {name} and are kept apart.\n",
                 file=sys.stderr,
             )
-    if both is None:
-        name, both = "stand-in", stand_in(shape, *(QUICK if quick else size))
-    return name, dict(zip(("train_images", "test_images"), both, strict=True))
+    return "stand-in", dict(zip(PARTS, stand_in(shape, *(QUICK if quick else size)), strict=True))
 
 
 def read_fashion_mnist(root):

@@ -82,7 +82,7 @@ def mlp(hidden, activation, members, features=784, classes=10, batch_norm=False)
                 SCHEMES[scheme](layers)
         columns.append(layers)
     stages = [Columns()]
-    for *layers, width in zip(*columns, hidden):
+    for *layers, width in zip(*columns, hidden):  # which ends before the output layer
         stages += [
             MemberLinear(layers),
             *([MemberBatchNorm(len(layers), width)] * batch_norm),

@@ -91,7 +91,7 @@ def evaluate(model, batches, bfloat16=False):
     batches are: lists [member]. Raises ValueError where there is no batch.
     """
     model.eval()
-    correct, answered, finite = 0, 0, None
+    correct, answered, finite = 0, 0, True
     for images, labels in batches:
         images, labels = _at_home(model, images, labels)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
@@ -99,9 +99,8 @@ def evaluate(model, batches, bfloat16=False):
         answers = logits.argmax(1)
         correct += (answers == labels).sum(-1)
         answered += one_hot(answers, logits.shape[1]).sum(1)
-        fine = logits.isfinite().all(-1).all(-1)
-        finite = fine if finite is None else finite & fine
-    if finite is None:
+        finite = finite & logits.isfinite().all(-1).all(-1)
+    if finite is True:
         raise ValueError("no batches were given to evaluate")
     return {"correct": correct.tolist(), "answered": (answered > 0).sum(-1).tolist(), "finite": finite.tolist()}
 

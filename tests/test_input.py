@@ -69,8 +69,9 @@ def test_what_is_typed_is_read(monkeypatch):
     for address in ("tcp://127.0.0.1:8786", "tls://h:1"):
         assert read(f"--scheduler {address}").scheduler == address
     small = determining | {"epochs": 2, "seeds": 2, "width": 4}
-    assert read("--quick --epochs 7 --seeds 3").determining() == small
-    assert read("--quick --epochs 1 --seeds 1 --width 3").determining() == small | {"epochs": 1, "seeds": 1, "width": 3}
+    assert read("--quick --epochs 7 --seeds 3").small().determining() == small
+    fewer = read("--quick --epochs 1 --seeds 1 --width 3").small().determining()
+    assert fewer == small | {"epochs": 1, "seeds": 1, "width": 3}
 
 
 # ---- code 1: what is prepared in a folder that has a finished experiment; `file` is a file of the user's ----
@@ -150,17 +151,21 @@ REFUSED = [  # flags, what is prepared, what is said
             ("[]", "{record} is not a record"),
             (json.dumps({"schema": records.SCHEMA + 1}), f"{{record}} has schema {records.SCHEMA + 1}"),
             (json.dumps({"schema": records.SCHEMA - 1}), f"{{record}} has schema {records.SCHEMA - 1}"),
-            (json.dumps({"schema": records.SCHEMA}), "{record} is damaged: record.data is missing, not a text"),
+            (json.dumps({"schema": records.SCHEMA}), "{record} is damaged at record.data. Restore it"),
         )
     ),
     *(
-        (flags, changed(arms=[arm]), f"{{record}} is damaged: arms[0].{said}. Restore it, or remove it and run again")
+        (
+            flags,
+            changed(arms=[arm]),
+            f"{{record}} is damaged at arms[0].{place}. Restore it, or remove it and run again",
+        )
         for flags in ([], ["--plot-only"])
-        for arm, said in (
-            ({"name": "x", "lr": 0.1}, "loss is missing, not a list of 3"),
-            ({"name": "x", "lr": 0.1, "loss": [0.5, 0.5]}, "loss is a list of 2, not a list of 3"),
-            ({"name": "x", "lr": 0.1, "loss": [0.5, 13.0, 0.5]}, "loss[1] is 13.0, not a number from 0 to 9"),
-            ({"name": "x", "lr": "0.1", "loss": [0.5] * 3}, "lr is '0.1', not a number"),
+        for arm, place in (
+            ({"name": "x", "lr": 0.1}, "loss"),
+            ({"name": "x", "lr": 0.1, "loss": [0.5, 0.5]}, "loss"),
+            ({"name": "x", "lr": 0.1, "loss": [0.5, 13.0, 0.5]}, "loss[1]"),
+            ({"name": "x", "lr": "0.1", "loss": [0.5] * 3}, "lr"),
         )
     ),
     (["--stand-in"], nothing, "{record} is a record of real data, which generated data does not replace"),
@@ -324,8 +329,10 @@ def test_help_and_usage_errors_answer_without_torch(tmp_path, program):
     assert helped.returncode == 0 and refused.returncode == 2 and RANGE in refused.stderr
     docstring = (ROOT / program).read_text().split('"""')[1]
     assert helped.stdout.startswith(docstring) and "None" not in helped.stdout
-    for folder in ("data", "runs"):
-        assert f"(default: {folder}, beside the scripts)" in " ".join(helped.stdout.replace("│", "").split())
+    said, without = " ".join(helped.stdout.replace("│", "").split()), {"jobs": "cores, or GPUs"}
+    without |= {"data": "data, beside the scripts", "runs": "runs, beside the scripts", "scheduler": "this machine"}
+    for flag, default in without.items():
+        assert f"(default: {default})" in said.rpartition(f"--{flag} ")[2].partition(" --")[0], flag
     assert worker.ROOT == experiment.ROOT == ROOT
 
 

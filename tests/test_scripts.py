@@ -133,7 +133,7 @@ def test_more_of_what_extends_a_record_leaves_what_it_has_as_it_is():
         few, many = (script.plan(script.Settings(**{name: number})) for number in (2, 4))
         for part, (epochs, cases) in few.items():
             assert many[part][0] == epochs and {*cases} <= {*many[part][1]}, (name, part)
-    assert extending
+    assert [name for _, name in extending] == ["seeds", "draws", "seeds"]  # of 2b, and of the choice of its network
 
 
 # ---- what cannot be trained ----

@@ -85,7 +85,7 @@ def test_whatever_is_wrong_in_an_entry_is_told_with_its_place(part):
         for wrong in spoilt(before, key):
             container[key] = wrong
             said = shapes.damage(record, shape)
-            assert said and said.startswith(f"{part}[0].") and len(said) < 160, (key, wrong, said)
+            assert said and said.startswith(f"{part}[0]."), (key, wrong, said)
         if isinstance(container, dict):
             del container[key]
             assert shapes.damage(record, shape).startswith(f"{part}[0]."), key
@@ -97,16 +97,16 @@ def test_whatever_is_wrong_in_an_entry_is_told_with_its_place(part):
     for key in ("data", "planned", "settings"):
         assert key in shapes.damage({name: value for name, value in record.items() if name != key}, shape)
     for key in ("epochs", "seeds"):
-        assert f"settings.{key} is missing" in shapes.damage(record | {"settings": SETTINGS | {key: ...}}, shape)
+        assert shapes.damage(record | {"settings": SETTINGS | {key: ...}}, shape) == f"record.settings.{key}"
 
 
 def test_accuracies_are_shares_and_no_number_belongs_to_a_run_that_ended_so():
     entry = arm(2)
     entry["test_accuracy"][1][2] = 13.0
     record = {"data": "x", "planned": 1, "settings": SETTINGS, "arms": [entry]}
-    assert shapes.damage(record, EX2A) == "arms[0].test_accuracy[1][2] is 13.0, not a number from 0 to 1"
+    assert shapes.damage(record, EX2A) == "arms[0].test_accuracy[1][2]"
     entry["test_accuracy"][1][2], entry["layer_variance"][0][1] = 0.5, math.nan
-    assert shapes.damage(record, EX2A) == "arms[0].layer_variance[0][1] is nan, not a number from 0 to 1e+300"
+    assert shapes.damage(record, EX2A) == "arms[0].layer_variance[0][1]"
     entry["status"] = ["ok", "non-finite", "ok"]
     assert shapes.damage(record, EX2A) is None
     entry["predicted"] = None  # the theory knows no batch normalisation

@@ -6,12 +6,13 @@ All of it on the third exercise, whose runs are trained on a Dask worker within 
 import io
 import json
 import zipfile
+from types import SimpleNamespace
 
 import torch
 from started import Folder
 from test_records import RUNS, fails_at, numbers
 
-from common.experiment import progress
+from common.experiment import progress, state
 from common.experiment.state import Run
 from tests import third as script
 
@@ -35,11 +36,14 @@ def test_a_state_has_weights_moments_and_what_went_before(tmp_path):
     assert after.rows == [{"loss": 1.0}] and after.where == {"at": "here"} and after.seconds == before.seconds
 
 
-def test_states_of_different_runs_lie_side_by_side(tmp_path):
+def test_states_of_different_runs_lie_side_by_side_under_names_that_all_systems_take(tmp_path, monkeypatch):
     one = {"part": "arms", "cases": (script.Arm(1.0),), "epochs": 3, "settings": {}, "device": None, "here": {}}
     others = {"part": "a"}, {"cases": (script.Arm(1.0), script.Arm(2.0))}, {"epochs": 4}, {"settings": {"seeds": 1}}
     runs = [Run(tmp_path, "third", fresh=True, tell=print, **one | other) for other in ({}, *others)]
     assert len({run.path for run in runs}) == len(runs)
+    named = SimpleNamespace(name="64 | 1/2, a=1")
+    monkeypatch.setattr(state, "asdict", vars)
+    assert Run(tmp_path, "x", fresh=True, tell=print, **one | {"cases": (named,)}).path.stem.startswith("x-64-1-2-a-1-")
 
 
 def test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits(whole, call, tmp_path, monkeypatch):

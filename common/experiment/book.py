@@ -18,7 +18,7 @@ def _key(found):
 class Book:
     """The record of an experiment at `path`, on data called `what` of these sizes; OSError where it must not go there.
 
-    shared: what determines the results of all runs.
+    shared: what determines the results of all runs; outdated: whether it has entries that nobody plans now.
     """
 
     def __init__(self, experiment, settings, path, what, sizes):
@@ -33,16 +33,18 @@ class Book:
         self.shared = {"data": what} | {name: value for name, value in determining.items() if name not in larger}
         if "data" in old:
             self._check_same(old)
-        self._plan = experiment.plan(replace(settings, **larger))
-        self._entries = {part: self._kept(part, cases, old) for part, (_, cases) in self._plan.items()}
+        plan = experiment.plan(replace(settings, **larger))
+        self._entries = {part: self._kept(part, cases, old) for part, (_, cases) in plan.items()}
         self._record = {
             "schema": records.SCHEMA,
             "exercise": experiment.name.removeprefix("ex"),
             "data": what,
             "settings": determining | larger,
-            "planned": sum(len(cases) for _, cases in self._plan.values()),
+            "planned": sum(map(len, self._entries.values())),
             "seconds": old["seconds"] or 0,
-        }
+        } | {name: old[name] for name in ("versions", "machine") if name in old}
+        found = sum(len(part) for part in old.values() if isinstance(part, list))
+        self.outdated = found > sum(len(entries) for entries in self._finished().values())
 
     def _check_same(self, old):
         """Refuse to mix a record with, or to replace it by, runs of other settings."""
@@ -68,9 +70,8 @@ class Book:
         runs = []
         for part, (epochs, cases) in self._experiment.plan(self._settings).items():
             lacking = [case for case in cases if not self._entries[part][_key(identity(case))]]
-            runs += [
-                (part, group, epochs) for group in self._experiment.together(part, lacking, self._settings) if group
-            ]
+            groups = self._experiment.together(part, lacking, self._settings)
+            runs += [(part, group, epochs) for group in groups if group]
         return runs
 
     def add(self, part, cases, entries):
@@ -79,5 +80,10 @@ class Book:
             self._entries[part][_key(identity(case))] = entry
         self._record["seconds"] += entries[0]["seconds"]
         self._record |= {name: entries[0][name] for name in ("versions", "machine")}
-        kept = {part: [entry for entry in entries.values() if entry] for part, entries in self._entries.items()}
-        records.write(self.path, self._record | kept)
+        self.write()
+
+    def write(self):
+        records.write(self.path, self._record | self._finished())
+
+    def _finished(self):
+        return {part: [entry for entry in entries.values() if entry] for part, entries in self._entries.items()}

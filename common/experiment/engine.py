@@ -31,16 +31,16 @@ for _name in ("distributed", "distributed.client"):  # of a scheduler that is lo
 
 
 class Engine:
-    """Workers that carry out calls, `places` at a time. name: for people; cluster: the LocalCluster of this machine."""
+    """Workers that carry out calls. name: what they are, for people; cluster: the LocalCluster of this machine."""
 
-    def __init__(self, client, name, places, cluster=None, resources=None):
-        self.name, self.places, self._client, self._cluster, self._resources = name, places, client, cluster, resources
+    def __init__(self, client, name="1 process", cluster=None, resources=None):
+        self.name, self._client, self._cluster, self._resources = name, client, cluster, resources
 
     def grow(self, places):
         """Let so many runs go side by side on this machine; a cluster has the workers that it has."""
         if self._cluster:
             self._cluster.scale(places)
-            self.name, self.places = f"{places} process{'es' * (places > 1)}", places
+            self.name = f"{places} process{'es' * (places > 1)}"
 
     def submit(self, name, *arguments, topic=None):
         """Return the distributed.Future of a call of the function "module:name", which is looked up where it is called.
@@ -86,13 +86,15 @@ class Engine:
         while left:
             with suppress(Empty):
                 number, event = events.get(timeout=1)  # not for ever: Windows lets no signal through
-                left -= hasattr(event, "result")
                 yield number, event
+                if hasattr(event, "result"):
+                    left -= 1
+                    event.release()  # or it would be called again where the worker that has its result dies
 
 
 @contextmanager
-def of_this_machine(places, folder):
-    """Yield an Engine of so many worker processes, closed to others; leaving the block ends them, in their work too.
+def of_this_machine(folder):
+    """Yield an Engine of a worker process, of more by grow(), closed to others; leaving the block ends their work too.
 
     folder: of Dask's own files. The user's Dask configuration is set aside. A worker that dies is replaced, and its
     run repeated. Workers are deaf to Ctrl-C and SIGTERM, and never outlive this process.
@@ -107,7 +109,7 @@ def of_this_machine(places, folder):
     )
     start = partial(
         LocalCluster,
-        n_workers=places,
+        n_workers=1,
         threads_per_worker=1,
         memory_limit=0,
         dashboard_address=None,
@@ -120,13 +122,11 @@ def of_this_machine(places, folder):
     cluster = None
     try:
         with _held_back():
-            cluster = _within(30, start)
-        if cluster is None:
-            raise OSError("no worker process has started within 30 s. Is this machine's loopback interface up?")
+            cluster, failed = _within(30, start)
+        if failed:
+            raise OSError(f"no worker process has started ({failed}). Is this machine's loopback interface up?")
         with Client(cluster) as client, _failures_named("this machine's scheduler"):
-            engine = Engine(client, "", places, cluster)
-            engine.grow(places)
-            yield engine
+            yield Engine(client, cluster=cluster)
     finally:
         if cluster:
             _within(60, cluster.close)  # it may fail or wait for ever where a worker is being replaced
@@ -141,21 +141,21 @@ def of_cluster(address):
     none has workers or it is lost; what a worker has begun it then ends alone, and keeps the state.
     """
     # Alone it waits for ever on a server that is silent.
-    client = _within(PATIENCE + 1, partial(Client, address, timeout=PATIENCE))
-    if client is None:
-        raise OSError(f"no scheduler answers at {address}. Start one with: dask scheduler")
+    client, failed = _within(PATIENCE + 1, partial(Client, address, timeout=PATIENCE))
+    if failed:
+        raise OSError(f"no scheduler answers at {address} ({failed}). Start one with: dask scheduler")
     with client, _failures_named(f"the scheduler at {address}"):
         found = client.scheduler_info(n_workers=-1)["workers"].values()
         gpus = int(sum(worker["resources"].get("GPU", 0) for worker in found))
         places = gpus or sum(worker["nthreads"] for worker in found)
         if not places:
             raise OSError(f"the scheduler at {address} has no workers. Start some with: dask worker {address}")
-        for worker, found in client.get_versions()["workers"].items():
-            python = found["host"]["python"]
+        for worker, versions in client.get_versions()["workers"].items():
+            python = versions["host"]["python"]
             if not python.startswith(PYTHON):
                 raise OSError(f"{worker} has Python {python}, here is {PYTHON}. Start it with the same")
         name = f"{places} place{'s' * (places > 1)} of {address}, dashboard {client.dashboard_link}"
-        yield Engine(client, name, places, resources={"GPU": 1} if gpus else None)
+        yield Engine(client, name, resources={"GPU": 1} if gpus else None)
 
 
 @contextmanager
@@ -171,18 +171,20 @@ def _failures_named(scheduler):
 
 
 def _within(seconds, call):
-    """Return what call() returns; None where it raises or takes longer, and is left to itself."""
+    """Return (what call() returns, None); (None, why) where it raises, or takes longer and is left to itself."""
     result = SimpleQueue()
 
     def answer():
-        found = None
-        with suppress(Exception):
-            found = call()
-        result.put(found)
+        try:
+            result.put((call(), None))
+        except Exception as error:
+            result.put((None, " ".join(str(error).split()) or type(error).__name__))
 
     threading.Thread(target=answer, daemon=True).start()
-    with suppress(Empty):
+    try:
         return result.get(timeout=seconds)
+    except Empty:
+        return None, f"within {seconds} s"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def alone(part, cases, settings):
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """What a script says of its experiment, mostly by functions, which are called in worker processes.
+    """What a script says of its experiment: `data`, `check` and `train` are called in worker processes, the rest here.
 
     A *case* is what becomes one entry of the record: a frozen dataclass with a `name`, whose compared fields say what
     it is. A script defines one Experiment at its top level and calls main() under `if __name__ == "__main__"`.
@@ -42,7 +42,7 @@ class Experiment:
     data: Callable
     """data(folder, stand_in, quick): what the data is called, "stand-in" if it is generated, and {name: part of it}"""
     plan: Callable
-    """plan(settings): {part of the record: (epochs, cases in the record's order)}"""
+    """plan(settings): {part of the record: (epochs, cases in the record's order)}; by its module the script is found"""
     train: Callable
     """train(run, settings, parts of the data): a dict for each of run.cases, which state.Run describes"""
     figures: ModuleType
@@ -50,7 +50,7 @@ class Experiment:
     table(record) and line(entry) return text; SHAPES, if it is there, is what shapes.damage() takes"""
     together: Callable = alone
     """together(part, cases, settings): [cases that train as one run], in the order in which they shall be trained"""
-    check: Callable | None = None
+    check: Callable = lambda settings, device: None
     """check(settings, device) raises ValueError where something cannot be trained"""
     fixed: dict = field(default_factory=dict)
     """what is held fixed, for the record"""
@@ -103,9 +103,9 @@ class Experiment:
 
     def run(self, settings):
         """Train what is missing, which keeps the record up to date, and draw from it; return the results as text."""
-        path = self._path(settings, "stand-in" if settings.stand_in else "")
-        if not settings.plot_only:
-            path = self._train_missing(settings)
+        settings = settings.small() if settings.quick else settings
+        generated = "stand-in" if settings.stand_in else ""
+        path = self._path(settings, generated) if settings.plot_only else self._train_missing(settings)
         record, drawn = records.read(path, self.shapes), []
         for name, picture in self.figures.draw(record):
             with records.atomic(path.with_name(name)) as file:
@@ -131,7 +131,8 @@ class Experiment:
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             said = f"{self.name}: trains what its record lacks of {planned} entries. Workers are starting ..."
             print(said, file=sys.stderr, flush=True)
-            workers = held.enter_context(self._workers(settings, states))
+            place = engine.of_cluster(settings.scheduler) if settings.scheduler else engine.of_this_machine(states)
+            workers = held.enter_context(place)
             what, sizes, places = workers.submit("common.experiment.worker:look", self, settings).result()
             path = self._path(settings, what)
             if path.parent != states:
@@ -140,16 +141,13 @@ class Experiment:
             todo = book.missing()
             if todo:
                 workers.grow(min(settings.jobs or places, len(todo)))
-                sizes = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sizes.items())
+                parts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sizes.items())
                 runs = f"{len(todo)} run{'s' * (len(todo) > 1)}"
-                print(f"Training on {what} ({sizes}): {runs}, {workers.name}", file=sys.stderr, flush=True)
+                print(f"Training on {what} ({parts}): {runs}, {workers.name}", file=sys.stderr, flush=True)
                 self._sweep(workers, settings, book, todo)
+            elif book.outdated:
+                book.write()
         return path
-
-    def _workers(self, settings, states):
-        if settings.scheduler:
-            return engine.of_cluster(settings.scheduler)
-        return engine.of_this_machine(settings.jobs or 1, states)
 
     def _sweep(self, workers, settings, book, todo):
         """Carry out the runs `todo`, (part, cases, epochs) each, and enter them in the book as they end."""
@@ -160,12 +158,13 @@ class Experiment:
                 for number, event in workers.sweep("common.experiment.worker:carry_out", calls):
                     part, cases, epochs = todo[number]
                     begun, before = number in left, left.get(number, epochs)
-                    if isinstance(event, int):  # epochs done, which are fewer than before where a worker died
+                    if isinstance(event, int):  # epochs done: first those of earlier starts; fewer where a worker died
                         left[number] = min(before, epochs - event)
                         shown.step(len(cases) * (before - left[number]), new=begun)
                         continue
-                    book.add(part, cases, event.result())
-                    for line in filter(None, map(self.figures.line, event.result())):
+                    entries = event.result()
+                    book.add(part, cases, entries)
+                    for line in filter(None, map(self.figures.line, entries)):
                         shown.say(line)
                     shown.step(len(cases) * before, finished=True)
             except KeyboardInterrupt:

@@ -47,6 +47,7 @@ def _otherwise(default):
     return tyro.conf.arg(help_behavior_hint=f"(default: {default})")
 
 
+WHOLE = _argument(_whole, f"1..{LARGEST}")
 FOLDER = _argument(lambda text: Path(text).absolute(), "DIR")  # a path typed is taken from the current folder
 
 
@@ -66,11 +67,11 @@ class Options:
     """seeds of every arm: 0, 1, ..."""
     data: Annotated[Path | None, FOLDER, _otherwise("data, beside the scripts")] = None
     """folder of the data sets, in torchvision's layout"""
-    out: Annotated[Path | None, FOLDER, _otherwise("figures; figures/quick, figures/stand-in")] = None
+    out: Annotated[Path | None, FOLDER, _otherwise("the committed record's; figures/quick, figures/stand-in")] = None
     """folder for the record and the figures"""
     runs: Annotated[Path | None, FOLDER, _otherwise("runs, beside the scripts")] = None
     """folder for the state of unfinished and finished runs"""
-    jobs: Annotated[int | None, _argument(_whole, f"1..{LARGEST}"), _otherwise("cores, or GPUs")] = None
+    jobs: Annotated[int | None, WHOLE, _otherwise("cores, or GPUs")] = None
     """runs at a time on this machine, of one thread each on a CPU"""
     device: Annotated[str, _argument(_device, "auto|cpu|cuda|cuda:N|mps")] = "auto"
     """where to train; auto is CUDA where it works, else the CPU"""
@@ -83,7 +84,8 @@ class Options:
     plot_only: bool = False
     """redraw the figures from the record"""
     fresh: bool = False
-    """train again what is already trained; leave it out to go on after an interruption"""
+    """train again what is already trained; leave it out to go on after an interruption: what was not reached by then
+    keeps its earlier result"""
 
     def small(self):
         """The settings that --quick stands for."""
@@ -104,6 +106,5 @@ def read(options, description):
     if {"-h", "--help"} & {*sys.argv[1:]}:
         print(description)  # as it was written: tyro would join its lines
     registry = tyro.constructors.ConstructorRegistry()
-    registry.primitive_rule(lambda found: _argument(_whole, f"1..{LARGEST}") if found.type is int else None)
-    settings = tyro.cli(options, description="", config=(tyro.conf.FlagCreatePairsOff,), registry=registry)
-    return settings.small() if settings.quick else settings
+    registry.primitive_rule(lambda found: WHOLE if found.type is int else None)
+    return tyro.cli(options, description="", config=(tyro.conf.FlagCreatePairsOff,), registry=registry)

@@ -106,9 +106,9 @@ def read(path, shapes=None):
     if record.get("schema") != SCHEMA:
         raise OSError(f"{path} has schema {record.get('schema')}, this version reads {SCHEMA}. Remove it and run again")
     record = _with_nan(record)
-    wrong = None if shapes is None else damage(record, shapes)
-    if wrong:
-        raise OSError(f"{path} is damaged: {wrong}. Restore it, or remove it and run again")
+    place = None if shapes is None else damage(record, shapes)
+    if place:
+        raise OSError(f"{path} is damaged at {place}. Restore it, or remove it and run again")
     return record
 
 

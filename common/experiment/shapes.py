@@ -9,31 +9,34 @@ RECORD = {"data": str, "planned": int, "settings": {"epochs": int, "seeds": int}
 
 
 def damage(record, shapes):
-    """Say what is wrong with a record, in a few words; None where nothing is.
+    """Name the place where a record is damaged; None where it is as it must be.
 
     shapes: the shape of what the record has under each name; of a list of entries a function(entry, settings) that
-    returns the shape of one. A part that is not there is one without entries.
+    returns the shape of one. A part that is not there gets an empty list.
     """
-    wrong = misfit(record, RECORD)
+    return next(filter(None, _misfits(record, shapes)), None)
+
+
+def _misfits(record, shapes):
+    yield misfit(record, RECORD)
     for part, shape in shapes.items():
-        if not callable(shape):
-            wrong = wrong or misfit(record.get(part, ...), shape, part)
-            continue
-        entries = record.setdefault(part, [])
-        wrong = wrong or misfit(entries, [{"name": str}] * len(entries) if isinstance(entries, list) else [], part)
-        for number, entry in enumerate([] if wrong else entries):
-            wrong = wrong or misfit(entry, shape(entry, record["settings"]), f"{part}[{number}]")
-    return wrong
+        if callable(shape):
+            entries = record.setdefault(part, [])
+            yield misfit(entries, [{"name": str}] * len(entries) if isinstance(entries, list) else [], part)
+            for number, entry in enumerate(entries):
+                yield misfit(entry, shape(entry, record["settings"]), f"{part}[{number}]")
+        else:
+            yield misfit(record.get(part, ...), shape, part)
 
 
 def misfit(value, shape, where="record"):
-    """Say where a value first differs from its shape; None where it does not."""
+    """Name the place where a value first differs from its shape; None where it does not."""
     if isinstance(shape, dict) and isinstance(value, dict):
         inner = ((value.get(key, ...), one, f"{where}.{key}") for key, one in shape.items())
     elif isinstance(shape, list) and isinstance(value, list) and len(value) == len(shape):
         inner = ((*pair, f"{where}[{number}]") for number, pair in enumerate(zip(value, shape)))
     else:
-        return None if _fits(value, shape) else f"{where} is {_words(value)}, not {_words(shape)}"
+        return None if _fits(value, shape) else where
     return next(filter(None, (misfit(*one) for one in inner)), None)
 
 
@@ -44,15 +47,3 @@ def _fits(value, shape):
         number = type(value) in (int, float)
         return number and (shape[0] <= value <= shape[1] or value != value and len(shape) > 2)
     return type(value) is shape or value is None is shape
-
-
-def _words(thing):
-    if isinstance(thing, tuple):
-        return f"a number from {thing[0]:g} to {thing[1]:g}"
-    if isinstance(thing, set):
-        return f"one of {', '.join(sorted(thing))}"
-    if isinstance(thing, (list, dict)):
-        return f"{'a list' if isinstance(thing, list) else 'an object'} of {len(thing)}"
-    if isinstance(thing, type):
-        return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[thing]
-    return "missing" if thing is ... else f"{thing!r:.40}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 import zipfile
@@ -22,7 +23,7 @@ class Run:
     """
 
     def __init__(self, folder, name, part, cases, epochs, device, settings, here, fresh, tell):
-        """settings: what else determines the result; here: where this is; tell(epochs): shows progress.
+        """settings: what else determines the result; here: what worker.describe() says; tell(epochs): shows progress.
 
         The file's name carries a digest of all that determines the result, so that runs of other settings lie side by
         side.
@@ -31,7 +32,7 @@ class Run:
         mine = {"settings": settings, "part": part, "epochs": epochs, "cases": [asdict(case) for case in cases]}
         text = json.dumps(plain(mine), sort_keys=True)
         self._settings = json.loads(text)
-        words = "-".join(cases[0].name.replace(",", "").split())
+        words = re.sub(r"[^\w.+-]+", "-", cases[0].name)
         self.path = folder / f"{name}-{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
         self._here, self._tell = here, tell
         self._state = None if fresh else self._read()

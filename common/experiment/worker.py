@@ -1,4 +1,8 @@
-"""What happens where a run is trained: look at the device and the data, train, and say on what it was done."""
+"""What happens where a run is trained: look at the device and the data, train, and say on what it was done.
+
+An Experiment calls look() once and carry_out() for each run, by name and through engine.Engine, which puts place and
+tell before carry_out()'s other arguments.
+"""
 
 import platform
 import threading
@@ -67,11 +71,10 @@ def look(experiment, settings):
     Returns what the data is called, how many images each part of it has, and places().
     """
     device = find_device(settings.device)
-    if experiment.check:
-        try:
-            experiment.check(settings, device)
-        except ValueError as error:
-            raise OSError(str(error)) from None
+    try:
+        experiment.check(settings, device)
+    except ValueError as error:
+        raise OSError(str(error)) from None
     name, parts = _data(experiment, settings, settings.stand_in)
     return name, {key: len(part) for key, part in parts.items()}, places(settings.device)
 

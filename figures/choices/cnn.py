@@ -80,7 +80,7 @@ def train(run, settings, parts):
         clock.append(time.process_time())
         return scored | {"seconds": clock[-1] - clock[-2]}
 
-    rows = training.fit(model, optimizer, run.epochs, lambda epoch: augmented(epoch=epoch), measure, run)
+    rows = training.fit(model, optimizer, run.epochs, augmented, measure, run)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(images.images[:1].float().permute(0, 3, 1, 2))
     return [

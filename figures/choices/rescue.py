@@ -2,8 +2,8 @@
 
     python -m figures.choices.rescue
 
-Eight schemes train the deepest network as in exercise 2a, but without the last 5000 training images of Fashion-MNIST,
-on which they are compared; the test set plays no part. Written: rescue.json, beside this file.
+Under eight schemes the deepest network trains as in exercise 2a, but without the last 5000 training images of
+Fashion-MNIST, on which they are compared; the test set plays no part. Written: rescue.json, beside this file.
 """
 
 import sys
