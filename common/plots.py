@@ -29,6 +29,7 @@ STYLE = {
 # Okabe & Ito's colours, which stay apart in the common colour-vision deficiencies; line styles go with them.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C564B", "#999999")
 LINES = "-", "--", "-.", ":"
+CHANCE = "dotted: one class in ten"  # what percent() draws
 
 
 def layer_colour(layer, layers):
@@ -86,8 +87,8 @@ def wrap(text, width):
 def figure(title, panels=1, height=3.4, note=None, sharey=True):
     """Return a Picture and its list of axes, row by row; `title` states the finding, `note` what is shown.
 
-    panels: how many, side by side, or (rows, columns). sharey: as matplotlib's; "row" too. To be called, as what is
-    then drawn into the axes, within style().
+    panels: how many, side by side, or (rows, columns). sharey: as matplotlib's. To be called, as what is then drawn
+    into the axes, within style().
     """
     rows, columns = panels if isinstance(panels, tuple) else (1, panels)
     made = Picture(figsize=(7.5, height), layout="constrained")
@@ -126,9 +127,9 @@ def curve(axes, x, values, label="", **style):
     return line
 
 
-def theory(axes, x, values, label="", **style):
+def theory(axes, x, values, **style):
     """Draw what theory says: thin and dashed."""
-    axes.plot(x, values, label=label or "_", **{"color": "black", "linestyle": "--", "linewidth": 1} | style)
+    axes.plot(x, values, **{"color": "black", "linestyle": "--", "linewidth": 1} | style)
 
 
 def over(axes, xlabel, ylabel, heading=""):
@@ -158,7 +159,7 @@ def log(*panels):
     floor = 10.0 ** (math.floor(math.log10(low)) - zeros)
     for axes in panels:
         for line in axes.get_lines():
-            if zeros and (np.asarray(line.get_ydata()) == 0).any():
+            if (np.asarray(line.get_ydata()) == 0).any():
                 line.set(ydata=np.maximum(line.get_ydata(), floor), clip_on=False)
                 axes.annotate("0", (0, 0), (2, 2), "axes fraction", "offset points")
         axes.set(yscale="log", ylim=(floor, 10 * floor if high <= 10 * floor else 10.0 ** math.ceil(math.log10(high))))
@@ -205,9 +206,12 @@ def finish(made):
         if not axes.get_legend():
             end_labels(axes)
         joined = [place for place, other in zip(places, panels) if axes.get_shared_y_axes().joined(axes, other)]
-        inner = {"left": any(y == row and x < column for y, x in joined)}
         below = [other for (y, x), other in zip(places, panels) if y > row and x == column]
-        inner["bottom"] = any(other.get_xlim() == axes.get_xlim() for other in below)
-        axes.tick_params(labelleft=not inner["left"], labelbottom=not inner["bottom"])
-        axes.set(**{f"{axis}label": "" for axis, side in (("y", "left"), ("x", "bottom")) if inner[side]})
+        left = not any(y == row and x < column for y, x in joined)
+        bottom = not any(other.get_xlim() == axes.get_xlim() for other in below)
+        axes.tick_params(labelleft=left, labelbottom=bottom)
+        if not left:
+            axes.set_ylabel("")
+        if not bottom:
+            axes.set_xlabel("")
     return made

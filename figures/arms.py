@@ -18,7 +18,7 @@ SCHEMES = (  # how a scheme's name is written, piece by piece
     (r"_normal$", ""),
     (r"^orthogonal", "orthogonal, gain"),
     (r"(?<=[a-z])(?=\d)", " "),
-    (r"_from_layer 2_centred", ", centred"),
+    (r"_centred", ", centred"),
     (r"_fan_out", ", fan-out"),
     ("_", " "),
 )
@@ -95,7 +95,8 @@ def scheme(arm):
 
 def hidden(arm):
     """Its number of hidden layers in words."""
-    return f"{NUMBERS[layers(arm)] if layers(arm) < len(NUMBERS) else layers(arm)} hidden layers"
+    number = NUMBERS[layers(arm)] if layers(arm) < len(NUMBERS) else layers(arm)
+    return f"{number} hidden layer{'s' * (layers(arm) > 1)}"
 
 
 def activation(arm):

@@ -29,8 +29,8 @@ def over_epochs(axes, arm, label, **style):
     plots.curve(axes, range(1, len(arm["test_accuracy"]) + 1), arm["test_accuracy"], label, **style)
 
 
-def finish(axes, heading=""):
-    """Finish axes of the test accuracy over epochs."""
+def accuracy_axes(axes, heading=""):
+    """Say what axes of the test accuracy over epochs show."""
     plots.over(axes, "epoch", "test accuracy", heading)
     plots.percent(axes)
 
@@ -43,14 +43,14 @@ def accuracy(arms):
     nets = {activation(panel[0]): sorted(panel, key=layers) for panel in panels}
     title = f"Test accuracy of networks with {' and '.join(nets)}"
     if list(nets) == ["Sigmoid", "ReLU"] and falls(nets["Sigmoid"]) and level(nets["ReLU"]):
-        title = "Every further Sigmoid layer costs accuracy; with ReLU depth costs nothing"
-    made, each = plots.figure(title, len(panels), note=arms.note(arms.default, "dotted: one class in ten"))
+        title = "Every further Sigmoid layer costs accuracy; with ReLU all depths end level"
+    made, each = plots.figure(title, len(panels), note=arms.note(arms.default, plots.CHANCE))
     for axes, panel in zip(each, panels):
         for arm in panel:
             alike = [other for other in panel if layers(other) == layers(arm)].index(arm)
             look = {"color": plots.depth_colour(layers(arm)), "linestyle": plots.LINES[alike % 4]}
             over_epochs(axes, arm, widths(arm), **look)
-        finish(axes, activation(panel[0]))
+        accuracy_axes(axes, activation(panel[0]))
     yield "accuracy", made
 
 
@@ -101,14 +101,14 @@ def xavier(arms):
     if all(len(row) == 2 and above(*reversed(row)) for row in rows) and success(deep) < 0.5:
         title = f"Xavier helps wherever it is tried, but takes the net of {hidden(deep)} to {final(deep)} only"
     wide = 1 + max(map(len, rows))
-    note = arms.note(chain(*rows), "dotted: one class in ten")
+    note = arms.note(chain(*rows), plots.CHANCE)
     made, each = plots.figure(title, (len(rows), wide), 0.8 + 2.1 * len(rows), note, sharey=False)
     for number, row in enumerate(rows):
         first, *panels = each[number * wide : (number + 1) * wide]
         for arm in row:
             label, colour = arms.look(arm)
             over_epochs(first, arm, label, color=colour)
-        finish(first, f"{activation(arm)} {widths(arm)}")
+        accuracy_axes(first, f"{activation(arm)} {widths(arm)}")
         for axes, arm in zip(panels, row):
             layer_norms(axes, arm, f"{widths(arm)}, {scheme(arm)}")
         for axes in panels[len(row) :]:
@@ -130,15 +130,15 @@ def deepest(arms):
     others = [arm for arm in rest if arm["activation"] != like["activation"]]
     grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
     grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
-    note = arms.note(arms.deep, *arms.meaning(arms.deep), *grey, "dotted: one class in ten")
+    note = arms.note(arms.deep, *arms.meaning(arms.deep), *grey, plots.CHANCE)
     made, (axes,) = plots.figure(title, 1, 3.8, note)
     for arm in rest:
         style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
         axes.plot(range(1, len(arm["test_accuracy"]) + 1), list(map(mean, arm["test_accuracy"])), **style)
     for arm, label, colour in arms.stars:
-        text = f"{label}: {scheme(arm).removesuffix(', centred')}" if label == "rescue" else label
+        text = f"{label}: {scheme(arm).partition(' from')[0]}" if label == "rescue" else label
         over_epochs(axes, arm, text, color=colour, linewidth=2)
-    finish(axes)
+    accuracy_axes(axes)
     yield "deepest", made
 
 
@@ -157,12 +157,11 @@ def depth(arms):
     if falls(nets.get("default", [])) and level(nets.get("ReLU", [])):
         title = "Depth costs the Sigmoid everything and ReLU nothing"
         if "rescue" in nets and all(above(arm, nets["default"][0]) for arm in nets["rescue"]):
-            title += "; the rescue gives it back"
-    made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), "dotted: one class in ten"))
-    for label, group in nets.items():
-        ends, look = [arm["test_accuracy"][-1] for arm in group], {"marker": "o", "markerfacecolor": "none"}
-        look["color"] = arms.look(group[0])[1]
-        plots.curve(axes, [layers(arm) for arm in group], ends, label, **look)
+            title += f"; with {hidden(nets['rescue'][-1])} the rescue gives it back"
+    made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), plots.CHANCE))
+    for label, group in sorted(nets.items(), key=lambda net: -len(net[1])):  # single marks above the lines
+        ends, (_, colour) = [arm["test_accuracy"][-1] for arm in group], arms.look(group[0])
+        plots.curve(axes, [layers(arm) for arm in group], ends, label, color=colour, marker="o", markerfacecolor="none")
     plots.over(axes, "hidden layers", "final test accuracy")
     plots.percent(axes)
     yield "depth", made
@@ -185,7 +184,7 @@ def trainings(arms):
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
         title = "Slow, not stuck: all other trainings get the default going, and so does patience"
-    note = arms.note(chain(*panels), "default where no initialisation is named")
+    note = arms.note(chain(*panels), "default where no initialisation is named", f"grey {plots.CHANCE}")
     made, each = plots.figure(title, len(panels), note=note)
     ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
     spare = cycle(plots.COLOURS[:4:-1])
@@ -194,12 +193,12 @@ def trainings(arms):
     lrs = sorted({arm["lr"] for arm in ladder + longer}, key=lambda lr: (lr != usual, lr))
     for axes, panel in zip(each, panels):
         for arm in panel:
-            look = {"linestyle": plots.LINES[lrs.index(arm["lr"]) % 4]}
-            look["color"] = next(colour for colour, way in zip(colours, ways) if arm in way)
+            line = plots.LINES[lrs.index(arm["lr"]) % 4]
+            colour = next(colour for colour, way in zip(colours, ways) if arm in way)
             label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
-            over_epochs(axes, arm, label, **look)
+            over_epochs(axes, arm, label, color=colour, linestyle=line)
         nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
-        finish(axes, f"{nets}, for {len(panel[0]['test_accuracy'])} epochs")
+        accuracy_axes(axes, f"{nets}, for {len(panel[0]['test_accuracy'])} epochs")
     yield "trainings", made
 
 
@@ -209,11 +208,11 @@ def others(arms):
     rest = [arm for arm in arms.all if arm not in drawn]
     if not rest:
         return
-    made, (axes,) = plots.figure("Test accuracy of further arms", note=arms.note(rest, "dotted: one class in ten"))
+    made, (axes,) = plots.figure("Test accuracy of further arms", note=arms.note(rest, plots.CHANCE))
     for number, arm in enumerate(rest):
         look = {"color": plots.COLOURS[number % 9], "linestyle": plots.LINES[number // 9 % 4]}
         over_epochs(axes, arm, describe(arm), **look)
-    finish(axes)
+    accuracy_axes(axes)
     yield "others", made
 
 

@@ -46,8 +46,11 @@ def labels(arms):
 
 def compared(every):
     """Return {what it is: arm} of what is compared over epochs: the default, and the best of the grid and of SGD."""
-    found = {"default": next(iter(searches.of(every, "default")), None)}
-    found |= {"best of the grid": searches.best(every, "grid"), "best of SGD": searches.best(every, "sgd")}
+    found = {
+        "default": next(iter(searches.of(every, "default")), None),
+        "best of the grid": searches.best(every, "grid"),
+        "best of SGD": searches.best(every, "sgd"),
+    }
     return {words: arm for words, arm in found.items() if arm}
 
 
@@ -60,7 +63,7 @@ def draw_curves(axes, arms, texts, looks, split, heading, first=1, seeds=None):
     for arm, text, look in zip(arms, texts, looks):
         curves = [values[:seeds] for values in arm["curves"][split][first - 1 :]]
         plots.curve(axes, range(first, first + len(curves)), curves, text, **look)
-    plots.over(axes, "epoch", "accuracy", heading.format(AXES[split]))
+    plots.over(axes, "epoch", "accuracy", heading)
     plots.percent(axes, chance=False)
 
 
@@ -79,7 +82,7 @@ def accuracy(record, every):
     shown = compared(every)
     if not shown:
         return
-    arms = [arm for number, arm in enumerate(shown.values()) if arm not in list(shown.values())[:number]]
+    arms = list({id(arm): arm for arm in shown.values()}.values())  # one may be two of them
     texts = [f"{called(arm)} {rate}{failed(arm)}" for rate, arm in zip(searches.rates(arms), arms)]
     colours = [COLOURS.get(arm["optimizer"], "black") for arm in arms]
     looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
@@ -87,12 +90,13 @@ def accuracy(record, every):
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; means of the last {LAST} epochs overlap"
+        title += f"; in the means of the last {LAST} epochs their seeds overlap"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     first = max(1, record["settings"]["epochs"] - LAST + 1)
     for place, axes in enumerate(each):
-        heading = "{}" if place < 2 else f"{{}}, the last {LAST} epochs"
-        draw_curves(axes, arms, texts, looks, SPLITS[place % 2], heading, first if place > 1 else 1)
+        split, late = SPLITS[place % 2], place > 1
+        heading = AXES[split] + (f", the last {LAST} epochs" if late else "")
+        draw_curves(axes, arms, texts, looks, split, heading, first if late else 1)
     lowest = min(axes.get_ylim()[0] for axes in each[:2])
     for axes in each[:2]:
         axes.set_ylim(lowest, 1)
@@ -101,8 +105,9 @@ def accuracy(record, every):
 
 def look(every, which):
     """How the marks of a search look, all open: the colour tells the optimizer, the shape the search."""
-    colour, word, number = COLOURS.get(searches.of(every, which)[0]["optimizer"], "black"), *which.partition(" ")[::2]
-    shape = {"sgd": "s", "grid": "o", "random": "^v<>P*"[int(number or 0) % 6]}.get(word, "D")
+    colour = COLOURS.get(searches.of(every, which)[0]["optimizer"], "black")
+    word, _, number = which.partition(" ")
+    shape = {"sgd": "s", "grid": "o", "random": "^v<>P*"[int(number) % 6 if number.isdecimal() else 0]}.get(word, "D")
     return {"color": colour, "marker": shape, "markerfacecolor": "none"}
 
 
@@ -133,9 +138,9 @@ def rates(record, every):
     winners = [(name, searches.best(every, which)) for which, name in names.items()]
     title = ", ".join(f"{name} {searches.rate(arm['lr'])} {arm['train']:.1%}" for name, arm in winners if arm)
     title = f"Best in training by the first seed: {title}" if title else "The searches name no winner"
-    inner = [searches.best(searches.of(every, which)[1:-1], which) for which in ("sgd", "grid")]
-    if all(best and best is searches.best(every, which) for best, which in zip(inner, ("sgd", "grid"))):
-        ends = " and ".join(f"{called(arm)} {searches.rate(arm['lr'])}" for arm in inner)
+    found = {which: searches.best(every, which) for which in ("sgd", "grid")}
+    if all(best in searches.of(every, which)[1:-1] for which, best in found.items()):
+        ends = " and ".join(f"{called(arm)} {searches.rate(arm['lr'])}" for arm in found.values())
         title = f"By the first seed {ends} train best of their grids, neither at an end"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
     for axes, split in zip(panels, SPLITS):
@@ -163,10 +168,12 @@ def epochs(record, every):
     for place, axes in enumerate(each):
         which = list(names)[place // 2]
         arms = searches.of(every, which)
-        looks = [{"color": plots.rate_colour(arm["lr"]), "linewidth": 1.3} for arm in arms]
-        for look, arm, before in zip(looks[1:], arms[1:], arms):
-            look["linestyle"] = "--" if before["lr"] < 2 * arm["lr"] else "-"  # the colours are nearly the same
-        draw_curves(axes, arms, labels(arms), looks, SPLITS[place % 2], f"{names[which]}: {{}}", seeds=1)
+        looks = [  # neighbours have nearly the same colour
+            {"color": plots.rate_colour(arm["lr"]), "linewidth": 1.3, "linestyle": plots.LINES[number % 2]}
+            for number, arm in enumerate(arms)
+        ]
+        split = SPLITS[place % 2]
+        draw_curves(axes, arms, labels(arms), looks, split, f"{names[which]}: {AXES[split]}", seeds=1)
     yield "epochs", made
 
 

@@ -31,9 +31,8 @@ def activations(arms):
     title = "Outputs of the hidden layers before and while they are trained"
     moves = {arms.look(row)[0]: moved(row) for row in rows}
     if moves.pop("default", 1) < 0.001 and min(moves.values(), default=0) > 0.1:
-        title = (
-            f"In {rows[0]['after'][-1]} epochs the default's last hidden layer does not move, those of all others do"
-        )
+        title = f"In {rows[0]['after'][-1]} epochs the outputs of the default's last hidden layer stay as they were, "
+        title += "those of the other networks move"
     seen = "one seed, all test images", "what lies beyond in the outermost bins", *arms.meaning(rows)
     note = plots.caption(arms.record, *seen)
     made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.35 * len(rows), note)
@@ -58,7 +57,7 @@ def activations(arms):
 def signals(arms):
     """The signal's norm per layer before training, beside what theory/1b derives from the output layer's."""
     rest = [arm for arm in arms.deep if arm not in arms.strong]
-    level = sorted(rest, key=lambda arm: abs(math.log(fall(arm) or math.inf)))[: 6 - len(arms.strong)]
+    level = sorted(rest, key=lambda arm: abs(math.log(fall(arm) or math.inf)))[: max(0, 6 - len(arms.strong))]
     shown = sorted((arm for arm in arms.strong + level if arm["predicted"]), key=fall)
     if not shown:
         return
@@ -104,10 +103,10 @@ def variance(arms):
     if not arms.stars:
         return
     title = "Variance of each layer's output across the test images after training"
-    first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -1))
+    first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -2))
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
-        title = f"By default the images are lost on the way: a variance of {last['default']:.0e} is left of "
-        title += f"{first['default']:.2g}; rescued it grows"
+        title = f"By default the images are lost on the way: a variance of {first['default']:.2g} in the first hidden "
+        title += f"layer is {last['default']:.0e} in the last; rescued it grows"
     output = f"after training; layer {len(arms.strong[0]['layer_variance'])} is the output layer (its logits)"
     made, (axes,) = plots.figure(title, note=arms.note(arms.strong, output, *arms.meaning(arms.strong)))
     for arm, label, colour in arms.stars:

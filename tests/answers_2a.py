@@ -71,7 +71,7 @@ def first_lines(page):
     words = "exact two-sided permutation test of two means: at least {} with five seeds, {} with three."
     page.says(words, *lowest, true=True)
     apart = all(len({*e["initial"]["signal"][0]}) == 5 for e in RECORD["arms"])
-    words = "over seeds, five in 2a, which differ in the initial weights and share the order of the batches"
+    words = "over seeds, in 2a five that share the order of the batches; the searches of 2b compare seed 0."
     page.claims({words: apart and RECORD["settings"]["order_seed"] == ex2a_vanishing.ORDER_SEED})
 
 
@@ -87,7 +87,8 @@ def four_networks(page):
     page.claims(
         {
             "The *gradient norm of a layer* is the Euclidean norm of the gradient of its weights and biases, for the "
-            "loss averaged over the last batch of an epoch, read between the backward pass and the step": np.isclose(
+            f"mean loss of the last batch of an epoch, {settings['train_images'] % settings['batch_size']} images, "
+            "read between the backward pass and the step": np.isclose(
                 norms(DEFAULT)[0, -1], np.mean(np.hypot(*(DEFAULT["gradient_norm"][k][0][-1] for k in KINDS)))
             ),
             "Sigmoid between the layers, cross-entropy on the logits": kinds(DEFAULT)
@@ -133,7 +134,7 @@ def with_sigmoid(page, real_data):
     words = "over the last ten epochs it has {} times (geometric mean; {} to {} over the seeds)"
     page.says(words, math.exp(np.log(found).mean()), found.min(), found.max(), true=len(four[0]) == 21)
     page.says(
-        "in two panels: Sigmoid falls with depth from {} to {}, ReLU",
+        "in two panels: every further Sigmoid layer costs accuracy, from {} down to {}, ReLU",
         accuracy(SIGMOIDS[0]),
         accuracy(DEFAULT),
         true=falls,
@@ -154,7 +155,7 @@ def with_sigmoid(page, real_data):
     page.says(words, two[0, 0] / two[-1, 0], true=overtaken)
     low, larger = three[-1, 0] / three[:2, 0], (three[:2] > three[:2, :1]).all(0)
     page.claims({"layers 1 and 2 start thirtyfold below the output layer": (30 < low).all() and (low < 35).all()})
-    page.says("both are larger than they started from epoch {} on", 8, true=larger[8:].all() and not larger[7])
+    page.says("from epoch {} on both are above their start", 8, true=larger[8:].all() and not larger[7])
     page.claims({"both stay more than a hundredfold below it": (four[-1] > 100 * four[:2]).all()})
     words = "the network ends by answering one class for all {} images"
     page.says(words, RECORD["settings"]["test_images"], true=one_class)
@@ -226,7 +227,7 @@ def default_and_rescue(page):
     best = max(TUNED, key=accuracy)
     helps = all(reliably(ends(tuned), ends(DEFAULT)) for tuned in TUNED)
     modes = [reliably(ends(fan_out), ends(fan_in)) for fan_in, fan_out in zip(EVERY[1:7:2], EVERY[2:7:2])]
-    words = "Changing its `a` and `nonlinearity` helps, `mode` reliably only with `a=0`: from {} up to {}."
+    words = "Changing `a`, or `nonlinearity` in its place, helps, `mode` reliably only with `a=0`: from {} up to {}."
     page.says(words, accuracy(DEFAULT), accuracy(best), true=helps and modes == [False, True, False])
     beyond = reliably(ends(RESCUE), ends(best))
     page.says("A better scheme reaches {}.", accuracy(RESCUE), true=beyond)
@@ -295,7 +296,7 @@ def dead_or_slow(page):
     leaves = 1 + (curves > 0.15).argmax(0)
     words = "With patience the sheet's own step gets it going"
     page.says(words, true=PLATEAU["lr"] == DEFAULT["lr"] and (curves[-1] > 0.6).all())
-    words = "over {} epochs the first test accuracy above {} comes in epoch {}, {}, {}, {} and {} of the five seeds"
+    words = "over {} epochs the five seeds first exceed {} in the test in epoch {}, {}, {}, {} and {}"
     page.says(words, epochs, 0.15, *leaves, true=(curves > 0.15).any(0).all())
     back = [epochs - list(curve[::-1].round(4)).index(0.1) for curve in curves.T]
     words = "they fall back to {} for the last time in epoch {}, {}, {}, {} and {}, and end at {} ± {}. "
@@ -309,7 +310,7 @@ def beyond(page):
     page.says("Eight schemes were trained on {} training images and compared on the {} held out", *sizes)
     best = max(held_out, key=lambda init: np.mean(held_out[init])) == RESCUE["init"]
     page.claims({"the best was then trained on all": best})
-    words = "candidate | accuracy on held-out training images in %"
+    words = "candidate (gain: Xavier's, unless orthogonal) | accuracy on held-out training images in %"
     page.table(words, [[init, in_percent(found)] for init, found in held_out.items()])
     nets = {(e["activation"], e["init"], *e["hidden"]): e for e in RECORD["arms"] if not e["batch_norm"]}
     known = list(nets.values())  # of those that differ in their training only, one
@@ -323,7 +324,7 @@ def beyond(page):
     page.says(words, *numbers, true=True)
     crude = CRUDE**4
     wrong = crude > 5 * signal(DEFAULT)[0] and crude < signal(GAINED[0])[0] / 5
-    page.claims({"A factor of 1/4 per layer is far too much for the default and far too little for gain 4": wrong})
+    page.claims({"A factor of 1/4 per layer is far too large for the default and far too small for gain 4": wrong})
     anchored = all(
         math.isclose(np.mean(e["initial"]["signal"][-1]), e["predicted"]["signal"][-1], rel_tol=1e-5) for e in known
     )

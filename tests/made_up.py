@@ -65,7 +65,7 @@ def record_2a(draw, some=1.0):
 def record_2b(draw, some=1.0):
     cases = [("adam", 1e-3, ["default", "grid"], seed) for seed in range(SEEDS)]
     cases += [("sgd", 10.0**-k, ["sgd"], seed) for k in range(5) for seed in range(SEEDS if k == 1 else 1)]
-    cases += [("adam", 10.0**-k, ["grid"], 0) for k in (1, 2, 4, 5)] + [("rmsprop", 0.1, ["wide"], 0)]
+    cases += [("adam", 10.0**-k, ["grid"], 0) for k in (1, 2, 4, 5)] + [("rmsprop", 0.1, ["wide one"], 0)]
     for first, name in enumerate(["random", "random 1", "random 2"][: draw.choice((1, 3))]):
         for lr in made_up(draw, 1e-5, 0.1, 5):
             cases += [("adam", lr, [name], seed) for seed in range(first, SEEDS)]

@@ -45,7 +45,7 @@ def numbers(record):
         for epoch, values in enumerate(entry["test_accuracy"], 1):
             yield from over_seeds(values, **of, quantity="test accuracy", epoch=epoch)
         first = of | {"when": "before training", "layer": 1, "called": "layer 1"}
-        yield from over_seeds(entry["unmoved"], **first, quantity="weights")
+        yield from over_seeds(entry["unmoved"], **first, quantity="unchanged")
         norms = [
             [[entry["initial"][kind][layer], *rows] for layer, rows in enumerate(entry["gradient_norm"][kind])]
             for kind in ("weights", "biases")
@@ -265,7 +265,7 @@ def needed(facts):
     """Whether a number has to be in a figure: all test accuracies, signals and outputs, and all results of searches."""
     what, quantity, part = facts["what"], facts["quantity"], facts["part"]
     if part == "depth":
-        return quantity in ("signal", "weights") and facts["layer"] == 1 and what in ("mean", "theory")
+        return quantity in ("signal", "unchanged") and facts["layer"] == 1 and what in ("mean", "theory")
     if part in ("arms", "plateau"):
         return quantity == "test accuracy" and what == "mean"
     return part == "activations" or what in ("run", "first seed")

@@ -19,7 +19,7 @@ def run(lr, train, test=0.5, status="ok", seed=0, search="grid", optimizer="adam
         "seed": seed,
         "status": status,
         "test_accuracy": [0.1, test],
-        "train_accuracy": [0.1, train],
+        "train_accuracy": [0.1, 1 - train],  # of a sample: the searches do not see it
         "final_train_accuracy": train,
     }
 
@@ -54,6 +54,7 @@ def test_the_searches_see_one_seed_whatever_further_seeds_say_and_wherever_they_
     assert searches.best(arms, "grid")["lr"] == 1e-2 and arms[0]["status"] == ["ok", "collapsed"]
     assert arms[0]["train"] == 0.9 and arms[0]["final"] == {"train": [0.9, 0.7], "test": [0.5, 0.6]}
     assert arms[0]["curves"]["test"] == [(0.1, 0.1), (0.5, 0.6)] and arms[0]["name"] == "adam 0.01"
+    assert arms[0]["curves"]["train"][1] == (1 - 0.9, 1 - 0.7)
 
 
 def test_rates_have_the_digits_that_tell_them_apart():

@@ -16,7 +16,9 @@ from formulas import displays, holds, stated
 from mpmath import mpf
 from test_theory_1a import DELTA, RHO, RHO_1, RHO_2, by_torch, closed, default, exact, height, slope
 from test_theory_1a import test_loop_agrees_with_closed_formulas as loop_agrees
+from test_theory_1a import test_torch_agrees_with_closed_formulas as torch_agrees
 
+from common import plots
 from theory import walks
 
 THEORY = Path(walks.__file__).parent
@@ -126,10 +128,10 @@ Adam [4] averages the gradients as well, and corrects the two averages for their
 belong to the weights from which a step is taken, $`\Delta w`$ is the update, and $`w`$ is the weight after it
 $`z`$, $`o`$ and $`g_x`$ are those of AdaGrad's second step
 the first step of AdaGrad and Adam has the length of the step size whatever the gradient is, that of RMSProp
-times as much, and that of SGD the length of the gradient
+times as much, and that of SGD grows with the gradient
 AdaGrad divides $`g`$ by the root of $`g^2`$, and so does Adam once its two averages are corrected
 It ends next to 0, where the neuron is undecided, because the walk began at -1, and not because 0 is a good place
-AdaGrad divides by the root of a sum, which
+AdaGrad divides by roots that go from
 RMSProp starts from $`r = 0`$ like Adam but does not correct for it
 Adam without its corrections would do so as well
 The walk lands on the flat right end
@@ -181,6 +183,7 @@ def test_page():
         page.among(f"### {section}\n", f"| {name} |", [*values, 1 - RHO_1**2, 1 - RHO_2**2])
     findings(page, walked, final)
     page.claims(dict.fromkeys(RULES_IN_WORDS.strip().splitlines(), proved_by(loop_agrees)))
+    page.claims({r"with `torch.optim`, which has RMSProp's $`\delta`$ outside only;": proved_by(torch_agrees)})
     del final["RMSProp, PyTorch"]  # which ends a little lower, and is not one of the four
     page.claims(comparisons(walked, final))
     assert page.unchecked() == []
@@ -204,7 +207,7 @@ def findings(page, walked, final):
         (r"-\frac{\delta}{\lvert g_x \rvert + \delta} = {} .", adam[0]["w_x"]),
         ("gradient is $`{}`$, Adam's first step would have the length {}, and", flat, closed("Adam", [flat])[1]),
         ("and that of SGD $`{}`$.", -flat),
-        ("goes from {} over {} to {}, and its", *(row["sqrt(r_x)"] for row in adagrad)),
+        ("AdaGrad divides by roots that go from {} over {} to {}, and its", *(row["sqrt(r_x)"] for row in adagrad)),
         ("third gradient is {}: the steps are {}, {} and {}.", adagrad[2]["g_x"], *(row["dw_x"] for row in adagrad)),
         ("is down to {}, but the corrected mean is at {}, and", adam[2]["g_x"], adam[2]["s^_x"]),
         ("is at -0.1476, and the step is {}.", adam[2]["dw_x"]),
@@ -289,9 +292,15 @@ def test_the_script_prints_the_tables_of_the_page():
         assert "\n".join([f"| {name} | step 1 | step 2 | step 3 |", "|---|---|---|---|", *rows]) + "\n\n" in TEXT, name
 
 
-def test_figure(tmp_path):
-    """Redrawing walks.png gives the same bytes, with the versions that drew it."""
+def test_figure(tmp_path, monkeypatch):
+    """It names where each walk ends; redrawing walks.png gives the same bytes, with the versions that drew it."""
+    made, figure = [], plots.figure
+    monkeypatch.setattr(plots, "figure", lambda *said, **more: made.append(figure(*said, **more)) or made[-1])
     walks.draw(tmp_path / "walks.png")
+    ((picture, (axes,)),) = made
+    ends = {f"{name} {float(exact(name)[2]['w_x']):.2f}" for name in ("SGD", "AdaGrad", "RMSProp", "Adam")}
+    assert {text.get_text() for text in axes.texts} - {""} == ends
+    assert " ".join(picture.get_supxlabel().split()).endswith("numbers: w after the third step")
     redrawn, shipped = ((folder / "walks.png").read_bytes() for folder in (tmp_path, THEORY))
     assert [path.name for path in tmp_path.iterdir()] == ["walks.png"] and b"Software" not in redrawn
     assert len(shipped) < 150_000

@@ -149,7 +149,7 @@ def sheets_network(page):
     page.says(r"Xavier gains a factor of {} over the default", xavier / default)
     page.says(r"and loses a factor of {} from the output", 1 / xavier)
     page.says(r"better than Xavier by a factor of {} and loses a factor of {}.", best / xavier, 1 / best)
-    gain4, from_2 = sheet["Sigmoid, gain 4 in all layers"], sheet["Sigmoid, gain 4 from layer 2 on"]
+    gain4, from_2 = sheet["Sigmoid, Xavier, gain 4 in all layers"], sheet["Sigmoid, Xavier, gain 4 from layer 2 on"]
     page.says(r"it gives $`q_1 = {}`$ and saturates", gain4.variance[0])
     page.says(r"$`f_1`$ is {} instead of {}.", gain4.factor[0], from_2.factor[0])
     page.says(r"Over {} random networks", networks.NETWORKS)
@@ -254,7 +254,7 @@ def comparisons():
         "of the weights looks flat while the signal vanishes": gradients,
         "their variance across images so shrinks over the four steps of the sheet's network": across,
         "such a network gives nearly the same output to all images": across,
-        "is a bound for weights below 1 in a chain": never,
+        "The crude bound is for weights below 1 in a chain": never,
     }
 
 
@@ -283,6 +283,19 @@ def test_index():
                 items.test_the_conditions_preserve_the_variance
             ),
             "For pairs the statement is false": proved_by(items.test_what_item_3_needs),
+            r"| $`k`$ | number of slopes between $`w_i`$ and the output, $`n - i + 1`$ |": proved_by(
+                items.test_the_formulas_of_item_1
+            ),
+            r"| $`H_i`$ | least upper bound of $`h_{i-1}`$ |": (entering(2), entering(3)) == (1, sigma(1)),
+            r"| $`S_k`$ | maximum of $`G_k`$: the true supremum of the derivative for $`i = 2`$ |": entering(2) == 1,
+            r"| $`W^{(i)}`$, $`b^{(i)}`$ | weights and biases of layer $`i`$ | $`n_i \times n_{i-1}`$ and $`n_i`$ |"
+            r" `weight`, `bias` |": proved_by(items.test_the_formulas_of_items_4_and_6),
+            r"| $`J^{(i)}`$ | $`\partial h^{(n)} / \partial h^{(i)}`$ | $`n_n \times n_i`$ |": proved_by(
+                items.test_the_formulas_of_items_4_and_6
+            ),
+            r"| $`f_l`$ | predicted $`\lVert \delta^{(l)} \rVert / \lVert \delta^{(l+1)} \rVert`$ |": proved_by(
+                networks.test_prediction_holds_for_networks_of_the_sheets_shape
+            ),
         }
     )
     page.every_digit_matters()

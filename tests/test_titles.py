@@ -72,8 +72,8 @@ ENDS = [GRID | {"lr": 0.1}, GRID | {"lr": 1e-5}, *({"optimizer": "sgd", "lr": lr
 NEARLY = [  # by how little of the record another one must differ, so that its figure no longer says these words, but
     # those behind an arrow
     (ex2a.accuracy, "Sigmoid layer costs", lambda r: ends(at(r, **SIGMOID | {"hidden": FOUR[:3]}), [0.3] * 4 + [0.7])),
-    (ex2a.accuracy, "depth costs nothing", lambda r: ends(at(r, **RELU), [0.84] * 5)),
-    (ex2a.accuracy, "depth costs nothing", lambda r: at(r, **RELU).update(status=["collapsed"] * 5)),
+    (ex2a.accuracy, "all depths end level", lambda r: ends(at(r, **RELU), [0.84] * 5)),
+    (ex2a.accuracy, "all depths end level", lambda r: at(r, **RELU).update(status=["collapsed"] * 5)),
     (ex2a.norms, "stays below a hundredth", lambda r: norms_of_layer_1(at(r, **SIGMOID), 4, 9)),
     (ex2a.norms, "ends above it", lambda r: norms_of_layer_1(at(r, **RELU), 1 / 8, -1)),
     (ex2a.xavier, "helps wherever", lambda r: ends(at(r, **SIGMOID | {"init": "xavier_normal"}), [0.1] + [0.3] * 4)),
@@ -86,14 +86,14 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (ex2a.trainings, "Slow, not stuck", lambda r: at(r, **SIGMOID).update(status=["ok"] + ["collapsed"] * 4)),
     (ex2a.trainings, "all other trainings", lambda r: at(r, **SIGMOID | {"lr": 0.05}).update(status=["collapsed"] * 5)),
     (ex2a.trainings, "patience", lambda r: r["plateau"][0].update(status=["ok"] * 4 + ["collapsed"])),
-    (per_layer.activations, "does not move", lambda r: last_outputs(r["activations"][0], -2)),
-    (per_layer.activations, "all others do", lambda r: last_outputs(r["activations"][1], -1)),
+    (per_layer.activations, "stay as they were", lambda r: last_outputs(r["activations"][0], -2)),
+    (per_layer.activations, "the other networks move", lambda r: last_outputs(r["activations"][1], -1)),
     (per_layer.signals, "vanishes", lambda r: [signal_of_layer_1(one, 30) for one in r["arms"]]),
     (per_layer.signals, "grows", lambda r: [signal_of_layer_1(one, 1 / 3) for one in r["arms"]]),
     (per_layer.signals, "within 11% -> The signal before", lambda r: predicted_at_layer_1(at(r, **RESCUE), 0.1)),
     (per_layer.signals, "within 11% -> The signal before", lambda r: predicted_at_layer_1(at(r, **RESCUE), 10)),
-    (per_layer.variance, "rescued it grows", lambda r: at(r, **RESCUE)["layer_variance"].__setitem__(-1, [0.01] * 5)),
-    (per_layer.variance, "are lost", lambda r: at(r, **SIGMOID)["layer_variance"].__setitem__(-1, [1e-3] * 5)),
+    (per_layer.variance, "rescued it grows", lambda r: at(r, **RESCUE)["layer_variance"].__setitem__(-2, [0.01] * 5)),
+    (per_layer.variance, "are lost", lambda r: at(r, **SIGMOID)["layer_variance"].__setitem__(-2, [1e-3] * 5)),
     (per_layer.untrained, "most of", lambda r: at(r, "depth", **TWELVE).update(unmoved=[0.3] * 4 + [0.9])),
     (ex2b.accuracy, "overlap", lambda r: [last(run, "test", 0.9) for run in every(r, "runs", lr=0.1, optimizer="sgd")]),
     *((ex2b.rates, "neither at an end", lambda r, end=end: best_of_all(at(r, "runs", **end))) for end in ENDS),
@@ -137,6 +137,7 @@ def test_one_deeper_arm_leaves_the_named_ones_their_names_and_of_two_networks_al
     assert [(one["name"], label) for one, label, _ in arms.Arms(record).stars] == before
     record["arms"] = [arm(random.Random(3), DEEP[:n]) for n in (2, 3, 1)]
     assert arms.Arms(record).network == record["arms"][1:2]
+    assert [*map(arms.hidden, record["arms"])] == ["two hidden layers", "three hidden layers", "one hidden layer"]
 
 
 def test_a_norm_without_biases_is_that_of_the_weights_and_an_accuracy_that_is_no_number_is_the_worst():
@@ -193,7 +194,7 @@ def test_the_printed_table_of_2b_and_the_line_of_each_run_have_what_the_head_nam
         words = [f"{np.mean(values):.2%} +- {np.std(values, ddof=1):.2%} in " for values in both if len(values) > 1]
         name = f"{called(one)} {searches.rate(one['lr'])}{' collapsed' * ('collapsed' in one['status'])}, 3 seeds: "
         assert not words or f"{name}{words[0]}training and {words[1]}the test" in rows
-    for which in ("sgd", "grid", "random", "wide"):
+    for which in ("sgd", "grid", "random", "wide one"):
         found = searches.of(searches.arms(record["runs"]), which)
         best = max(
             (one for one in found if one["status"][0] == "ok"), key=lambda one: one["final"]["train"][0], default=0

@@ -135,7 +135,7 @@ def draw(path):
         panel.plot(curve, [loss(w, -w)[-1] for w in curve], color="0.75", linewidth=3)
     looks = {  # how far each hop bows out from the curve; where the name is written
         "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
-        "AdaGrad": ((0.22, 0.35, 0.35), (-0.74, 0.06)),
+        "AdaGrad": ((0.22, 0.35, 0.35), (0.53, -0.06)),
         "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85)),
         "Adam": ((0.55, -0.4, -0.4), (0.64, 0.27)),
     }
@@ -152,7 +152,7 @@ def draw(path):
     near.tick_params(labelsize=6.5)
     axes.indicate_inset_zoom(near, edgecolor="0.4")
     axes.plot(*places[0], "o", color="black", markersize=5)
-    axes.set(xlabel="w", ylabel="loss  (t - o)²", xlim=(-1.6, 2.75), ylim=(-0.07, 1.0))
+    axes.set(xlabel="w", ylabel="loss  (t - o)²", xlim=(-1.6, 2.75), ylim=(-0.09, 1.0))
     with records.atomic(path) as file:
         made.save(file)
 
