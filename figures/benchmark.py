@@ -33,8 +33,10 @@ def draw_growth(record):
         ("layers of 30, 5 members", [row for row in rows if set(row[1]) == {30}], lambda row: len(row[1])),
     )
     by_members = panels[0][1]
-    title = f"{by_members[-1][0]} models side by side cost {by_members[0][2] / by_members[-1][2]:.1f} times less each"
-    made, each = plots.figure(title + " than one alone", len(panels), note="dashed: the arithmetic alone")
+    title = f"{by_members[-1][0]} models of exercise 2a side by side cost "
+    title += f"{by_members[0][2] / by_members[-1][2]:.1f} times less each than one alone"
+    note = "dashed: the floating-point operations alone, at the rate of a large matrix product"
+    made, each = plots.figure(title, len(panels), note=note)
     for axes, (name, shown, x) in zip(each, panels):
         places = [x(row) for row in shown]
         axes.plot(places, [row[2] for row in shown], marker="o", markersize=4, color=plots.COLOURS[0])
