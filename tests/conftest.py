@@ -15,12 +15,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets i
 
 
 @pytest.fixture(scope="session")
-def root():
-    """The repository."""
-    return ROOT
-
-
-@pytest.fixture(scope="session")
 def real_data():
     """The folder of the real data sets; the test is skipped where a file of them is missing."""
     from common import data
@@ -70,11 +64,9 @@ def call(places, monkeypatch, capsys):
 
     call(folder, *flags) returns how it Ended.
     """
-    import torch
-
     from tests import third
 
-    threads, ending = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+    ending = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which a script changes
 
     def called(folder, *flags, script=third, address=None, **kind):
@@ -92,5 +84,4 @@ def call(places, monkeypatch, capsys):
         return Ended(code, said.out, said.err)
 
     yield called
-    torch.set_num_threads(threads)
     signal.signal(signal.SIGTERM, ending)

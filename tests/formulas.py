@@ -9,12 +9,15 @@ condition and is not looked at.
 
 A side is arithmetic: + - \cdot \times, and \, or \; where something is multiplied; \frac, \sqrt, powers, \lvert;
 \sum_{j=a}^{b} and \prod_{j=a}^{b}, which go on to the next + or - outside brackets. `w_x` is values["w_x"] or, if there
-is none, values["w"](x); brackets [] call a function as () do, and Greek letters go by their names. `names` says for
-other pieces of a formula which expression of Python they mean. What is left over is an error: nothing is passed by.
+is none, values["w"](x), and `W_{jk}^{(i)}` the entry j, k, counted from 1, of values["W"](i), of all outcomes at once;
+brackets [] call a function as () do, and Greek letters go by their names. `names` says for other pieces of a formula
+which expression of Python they mean. What is left over is an error: nothing is passed by.
 """
 
 import math
 import re
+
+import numpy as np
 
 RELATION = r"=|\\le(?![a-z])|\\ge(?![a-z])|\\approx|\\leftarrow|<|>"
 STATEMENT = r",?\s*\\q+uad(?:\s*\\text\{[^{}]*\}\s*\\q+uad)?"
@@ -27,6 +30,7 @@ KNOWN = {
     "add": sum,
     "multiply": math.prod,
     "span": lambda first, last: range(first, last + 1),
+    "entry": lambda array, *places: array[(..., *(place - 1 for place in places))],
 }
 
 
@@ -58,7 +62,7 @@ def holds(latex, values, names=None, tolerance=1e-9):
         for relation, side in zip(rest[::2], rest[1::2]):
             arrow = relation == r"\leftarrow"
             right = evaluate(side, values | values["before"] if arrow else values, names)
-            near = tolerance * max(abs(left), abs(right)) + 1e-15
+            near = tolerance * np.maximum(abs(left), abs(right)) + 1e-15
             true = {
                 "<": left < right + near,
                 ">": left > right - near,
@@ -66,7 +70,7 @@ def holds(latex, values, names=None, tolerance=1e-9):
                 r"\ge": left >= right - near,
                 r"\approx": abs(left - right) <= 0.1 * abs(right),
             }.get(relation, abs(left - right) <= near)
-            assert true, f"{left} {relation} {right} is not true in {latex!r}"
+            assert np.all(true), f"{left} {relation} {right} is not true in {latex!r}"
             left, checked = right, checked + 1
     assert checked, f"{latex!r} states nothing that could be evaluated"
 
@@ -90,6 +94,7 @@ def translate(latex, values, names):
     code = re.sub(r"\\(?:[bB]ig+[lr]?|left|right)(?![a-z])", "", latex)
     code = re.sub(r"\\lvert", "abs(", code).replace(r"\rvert", ")").replace("[", "(").replace("]", ")")
     code = re.sub(r"\\mathrm\{(\w+)\}", r"\1", re.sub(GREEK, r"\1", code))
+    code = re.sub(r"(?<![A-Za-z])([A-Za-z])(?:_\{?(\w+)\}?)?\^\{\(([^()]*)\)\}", _entry, code)
     while found := list(re.finditer(r"\\(sum|prod)_\{(\w)=([^{}]*)\}\^(\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}|\w)", code)):
         start, end = found[-1].span()
         kind, index, first, last = found[-1].groups()
@@ -109,6 +114,11 @@ def translate(latex, values, names):
     for place, expression in enumerate(meant):
         code = code.replace(chr(0xE000 + place), expression)
     return code.strip()
+
+
+def _entry(found):
+    name, places, layer = found.groups()
+    return f"entry({name}({layer}){''.join(f', {place}' for place in places or '')})"
 
 
 def _indexed(found, values):

@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 from answers import ADAM, BENCH, DEEP, RANDOM, RECORD, RELUS, RESCUE, ROOT, SEARCHED, SGD, SIGMOIDS, accuracy, arm
 from answers import finals, norms, over_seeds, p
-from claims import Page
+from claims import Page, proved_by
 from distributed import Scheduler
+from test_theory_1b import test_the_conditions_preserve_the_variance as conditions
 
 import answers_2a
 import answers_2b
 import ex2a_vanishing
 import ex2b_adam
 from common import batches, models
-from common.theory import CRUDE, predict, variances
+from common.theory import CRUDE, variances
 from figures import benchmark, ex2a, ex2b
 from figures.arms import NUMBERS, Arms
 from theory import walks
@@ -197,15 +198,6 @@ def first_steps_are_alike():
     return alike == ["AdaGrad", "RMSProp", "RMSProp, PyTorch", "Adam"] and steps["SGD"] == [0.1, 1.0]
 
 
-def conditions():
-    """Whether a linear network keeps the variance forward with 1 / fan-in, that of a gradient with 1 / fan-out."""
-    sizes = 6, 5, 4, 3
-    forward, backward = ([1 / n for n in fans] for fans in (sizes[:-1], sizes[1:]))
-    kept, (*_, factor) = (predict(sizes, v, (0,) * 3, False, "identity") for v in (forward, backward))
-    entries = factor**2 * np.divide(sizes[2:], sizes[1:-1])  # a norm has as many entries as its layer neurons
-    return np.allclose(kept.variance, 1) and np.allclose(entries, 1)
-
-
 def check_links(text, points):
     """Each row of a table that begins with an item of the sheet leads to the heading of this item."""
     found = re.findall(r"^\| \[?([12][ab]\.\d)\b.*?\]?\(([^)\s#]*)#([^)\s]+)\)", text, re.M)
@@ -242,7 +234,7 @@ def test_the_front_page():
     page.says(words, true={RECORD["machine"]["name"], SEARCHED["machine"]["name"]} == {"x86_64"})
     words = "the first step of an adaptive method does not depend on the size of the gradient"
     page.says(words, true=first_steps_are_alike())
-    page.says("must be one over the fan-in going forward, one over the fan-out going back", true=conditions())
+    page.says("must be one over the fan-in going forward, one over the fan-out going back", true=proved_by(conditions))
     page.says("twelve hours or more", true=SEARCHED["seconds"] / 2 > 12 * 3600)
     page.claims({"takes twenty to fifty minutes": 20 < RECORD["seconds"] / 60 / 2 < 50})  # the record's with other work
     words = "under every initialisation: {} by default, {} with the rescue"

@@ -76,14 +76,3 @@ def test_offsets_and_flips_are_a_function_of_seed_and_epoch():
     for other in ((0, 2), (1, 1)):
         same = (cuts(split, *other) == first).mean(0)
         assert (same < [0.25, 0.25, 0.65]).all()  # by chance one in nine and one in two, with five deviations
-
-
-def test_batches_are_standardised_by_the_training_set():
-    train, test = data.stand_in((4, 4, 3), 100, 20)
-    images = torch.cat([images for images, _ in Batches(train, 7)]).double()
-    assert images.shape == (100, 3, 4, 4)
-    assert images.mean((0, 2, 3)).abs().max() < 1e-5
-    assert (images.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-5
-    (unseen, _), *_ = Batches(test, 20)
-    by_hand = (test.images[3, 1, 2].double() - train.mean.double()) / train.std.double()
-    assert torch.allclose(unseen[3, :, 1, 2].double(), by_hand, atol=1e-5)

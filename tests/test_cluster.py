@@ -38,15 +38,11 @@ def gpus(monkeypatch):
     return of
 
 
-def test_auto_is_cuda_where_it_works(gpus):
+def test_auto_is_cuda_where_it_works_and_every_gpu_takes_one_run_unless_it_is_named(gpus):
     gpus(0)
     assert worker.find_device("auto") == worker.find_device("cpu") == torch.device("cpu")
-    gpus(1)
-    assert worker.find_device("auto") == torch.device("cuda:0") and worker.find_device("cpu") == torch.device("cpu")
-
-
-def test_every_gpu_takes_one_run_and_a_named_one_takes_them_all(gpus):
     gpus(3)
+    assert worker.find_device("auto") == torch.device("cuda:0") and worker.find_device("cpu") == torch.device("cpu")
     assert worker.places("auto") == worker.places("cuda") == 3 and worker.places("cuda:1") == 1
     assert [worker.find_device("cuda", place).index for place in range(5)] == [0, 1, 2, 0, 1]
     assert {worker.find_device("cuda:1", place).index for place in range(5)} == {1}
@@ -184,18 +180,13 @@ def at_a_time(monkeypatch):
 def test_threads_take_a_run_each_and_gpus_that_workers_declare_one_each(
     whole, call, tmp_path, monkeypatch, kind, said, most
 ):
-    seen, folder = at_a_time(monkeypatch), Folder(tmp_path)
+    """Each worker has a place of its own, by which it takes a GPU."""
+    seen, folder, taken, find = at_a_time(monkeypatch), Folder(tmp_path), set(), worker.find_device
+    monkeypatch.setattr(worker, "find_device", lambda name, place=0: taken.add(place) or find(name, place))
     end = call(folder, **kind)
     assert end.code == 0 and said in end.stderr and "dashboard http" in end.stderr
     assert max(seen) == most and len(seen) == 6 and folder.record() == whole[0].record()
-
-
-def test_each_worker_of_this_machine_has_a_place_of_its_own(call, tmp_path, monkeypatch):
-    """By which it takes a GPU."""
-    seen, find = set(), worker.find_device
-    monkeypatch.setattr(worker, "find_device", lambda name, place=0: seen.add(place) or find(name, place))
-    at_a_time(monkeypatch)
-    assert call(Folder(tmp_path), n_workers=3).code == 0 and seen == {0, 1, 2}
+    assert taken == {*range(kind.get("n_workers", 1))}
 
 
 def test_a_result_that_came_back_leaves_its_worker(places):

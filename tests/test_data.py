@@ -1,24 +1,21 @@
 """Data: what the real sets are, that they are read right and downloaded in bounded time, and what takes their place."""
 
 import gzip
-import hashlib
-import io
 import os
 import pickle
 import socket
 import socketserver
 import struct
-import tarfile
 import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from test_published import md5
 
 from common import data
 
@@ -44,17 +41,16 @@ def test_facts_about_the_real_data(real_data, read, name, train, shape, mean, st
     for part in parts.values():  # the test images are standardised with the training set's
         assert part.images.dtype == torch.uint8 and part.labels.dtype == torch.int64
         assert part.labels.bincount().tolist() == [len(part) // 10] * 10  # the classes are balanced
+        theirs = getattr(torchvision.datasets, found.replace("-", ""))(real_data, part is parts["train_images"])
+        assert np.array_equal(part.images.reshape(np.shape(theirs.data)), theirs.data)
+        assert part.labels.tolist() == torch.as_tensor(theirs.targets).tolist()
         assert torch.allclose(part.mean.double(), pixels.mean((0, 1, 2)), rtol=1e-6)
         assert torch.allclose(part.std.double(), pixels.std((0, 1, 2), correction=0), rtol=1e-6)
         assert (part.mean / 255).tolist() == pytest.approx(mean, abs=6e-5)
         assert (part.std / 255).tolist() == pytest.approx(std, abs=6e-5)
 
 
-# ---- small sets in the formats of the published ones, on a server of their own ----
-
-
-def md5(content):
-    return hashlib.md5(content).hexdigest()
+# ---- a small set in the format of the published one, on a server of its own ----
 
 
 @pytest.fixture
@@ -73,38 +69,6 @@ def small_fashion(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "FASHION_MNIST", checksums)
     monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", packed)
     return folder
-
-
-@pytest.fixture
-def small_cifar(tmp_path, monkeypatch):
-    """A folder with CIFAR-10's archive, ten images a file, as it is published, and the checksums in place."""
-    random, folder, files = np.random.default_rng(0), tmp_path / "published", {}
-    folder.mkdir()
-    for name in data.CIFAR10:
-        batch = {"data": random.integers(0, 256, (10, 3072), np.uint8), "labels": [*range(10)], "label_names": []}
-        files[name] = pickle.dumps(batch)
-    with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    listed = [[os.path.basename(name), md5(content)] for name, content in files.items()]
-    reader = torchvision.datasets.CIFAR10
-    monkeypatch.setattr(data, "CIFAR10", {name: md5(content) for name, content in files.items()})
-    monkeypatch.setattr(reader, "train_list", listed[:5])
-    monkeypatch.setattr(reader, "test_list", listed[5:6])
-    monkeypatch.setattr(reader, "meta", {"filename": "batches.meta", "key": "label_names", "md5": listed[6][1]})
-    monkeypatch.setattr(reader, "tgz_md5", md5((folder / "cifar-10-python.tar.gz").read_bytes()))
-    return folder
-
-
-@pytest.fixture(params=["small_fashion", "small_cifar"])
-def small(request):
-    reader, read = {
-        "small_fashion": (torchvision.datasets.FashionMNIST, data.read_fashion_mnist),
-        "small_cifar": (torchvision.datasets.CIFAR10, data.read_cifar10),
-    }[request.param]
-    return SimpleNamespace(folder=request.getfixturevalue(request.param), reader=reader, read=read)
 
 
 @pytest.fixture
@@ -150,15 +114,22 @@ def no_address(*arguments, **options):
 
 
 @pytest.mark.filterwarnings("error")  # PyTorch's, of an array that cannot be written
-def test_small_sets_are_read_as_torchvision_reads_its_download(small, tmp_path, serve):
-    before, root = sorted(small.folder.iterdir()), tmp_path / "downloaded"
-    serve(partial(SimpleHTTPRequestHandler, directory=small.folder))
-    for folder in (root, root, small.folder):  # downloaded, there, and as published
-        for train, split in zip((True, False), small.read(folder), strict=True):
-            theirs = small.reader(root, train)
-            assert np.array_equal(split.images.reshape(np.shape(theirs.data)), theirs.data)
-            assert split.labels.tolist() == torch.as_tensor(theirs.targets).tolist()
-    assert sorted(small.folder.iterdir()) == before
+def test_a_small_set_is_read_as_torchvision_reads_its_download(small_fashion, tmp_path, serve):
+    before, root = sorted(small_fashion.iterdir()), tmp_path / "downloaded"
+    serve(partial(SimpleHTTPRequestHandler, directory=small_fashion))
+    for folder in (root, root, small_fashion):  # downloaded, there, and as published
+        for train, split in zip((True, False), data.read_fashion_mnist(folder), strict=True):
+            theirs = torchvision.datasets.FashionMNIST(root, train)
+            assert torch.equal(split.images[..., 0], theirs.data) and torch.equal(split.labels, theirs.targets)
+    assert sorted(small_fashion.iterdir()) == before
+
+
+def test_the_files_of_cifar10_are_those_that_torchvision_downloads():
+    """How they are read, the real ones show."""
+    theirs = torchvision.datasets.CIFAR10
+    listed = *theirs.train_list, *theirs.test_list, (theirs.meta["filename"], theirs.meta["md5"])
+    assert data.CIFAR10 == {f"{theirs.base_folder}/{name}": checksum for name, checksum in listed}
+    assert data.ARCHIVE == {theirs.filename: theirs.tgz_md5}
 
 
 def test_debians_package_is_a_place_of_fashion_mnist(small_fashion, tmp_path, monkeypatch):
@@ -203,13 +174,6 @@ def test_a_server_that_stalls_is_given_up(tmp_path, monkeypatch, serve, read, an
         read(tmp_path / "new")
 
 
-@READERS
-def test_an_answer_that_is_no_http_is_a_failed_download(tmp_path, serve, read):
-    serve(lambda connection, *_: connection.sendall(b"220 mail ready\r\n"))
-    with pytest.raises(data.Missing, match="220 mail ready"):
-        read(tmp_path)
-
-
 # ---- the stand-in ----
 
 
@@ -243,3 +207,4 @@ def test_the_stand_in_is_deterministic_and_learnable():
     nearest = torch.cdist(test.images.double().flatten(1), centres).argmin(1)
     assert (nearest == test.labels).double().mean() == pytest.approx(0.87, abs=0.005)  # below 90 %, and what it was
     assert [train.mean.item(), train.std.item()] == pytest.approx([131.9, 47.6], abs=0.5)
+    assert (test.mean, test.std) == (train.mean, train.std)

@@ -8,8 +8,6 @@ import io
 import math
 import random
 import re
-import subprocess
-import sys
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -342,13 +340,3 @@ def test_the_committed_figures_are_those_of_the_record(module):
         for name, picture in drawn.items():
             picture.save(file := io.BytesIO())
             assert file.getvalue() == files[name], name
-
-
-def test_plot_only_replaces_every_picture(tmp_path):
-    (tmp_path / "ex2b.json").write_bytes((FIGURES / "ex2b.json").read_bytes())
-    pictures = [tmp_path / path.name for path in FIGURES.glob("ex2b_*.png")]
-    for picture in pictures:
-        picture.write_bytes(b"old")
-    command = [sys.executable, FIGURES.parent / "ex2b_adam.py", "--plot-only", "--out", tmp_path]
-    subprocess.run(command, check=True, capture_output=True)
-    assert all(picture.read_bytes()[1:4] == b"PNG" for picture in pictures)

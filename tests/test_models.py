@@ -1,61 +1,16 @@
-"""Networks: a member is the ordinary network of its seed under every scheme, the CNN is as its docstring says."""
+"""Networks: what is none, what a seed makes, the CNN of its docstring. That a member is the ordinary network of its
+seed under every scheme, test_reference shows."""
 
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import reference
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from common import data, models, train
+from common import data, models
 from common.batches import Batches
-
-
-@pytest.mark.parametrize("activation, batch_norm", [("sigmoid", False), ("relu", False), ("sigmoid", True)])
-def test_a_member_takes_the_trajectory_of_the_plain_network(activation, batch_norm):
-    """All schemes and two seeds in one ensemble against each network alone, over two epochs with short last batches.
-
-    In float64 the two differ by rounding only, 1e-16 relative a step; 12 steps at this rate leave far below 1e-9.
-    """
-    assert set(reference.INITS) == set(models.SCHEMES)
-    images, test = data.stand_in((6, 6, 1), 45, 10)
-    members = [(scheme, seed) for scheme in reference.INITS for seed in (0, 3)]
-    ensemble = models.mlp((7, 5, 5), activation, members, features=36, batch_norm=batch_norm).double()
-    optimizer = torch.optim.SGD(ensemble.parameters(), lr=0.05)
-    arm = {"hidden": (7, 5, 5), "activation": activation, "batch_norm": batch_norm}
-    plain = [reference.mlp(arm | {"init": scheme}, seed, features=36).double() for scheme, seed in members]
-    steps = [torch.optim.SGD(one.parameters(), lr=0.05) for one in plain]
-    for epoch in (1, 2):
-        for x, labels in Batches(images, 8, 0, epoch):
-            optimizer.zero_grad()
-            losses = train.forward_backward(ensemble, x.double(), labels)
-            optimizer.step()
-            for m, (one, step) in enumerate(zip(plain, steps)):
-                step.zero_grad()
-                loss = nn.CrossEntropyLoss()(one(x.double()), labels)
-                loss.backward()
-                step.step()
-                assert losses[m].item() == pytest.approx(loss.item(), rel=1e-10)
-    shown = [ensemble.eval()(reference.unaltered(test).double()), *ensemble.state_dict().values()]
-    for m, one in enumerate(plain):
-        alone = [one.eval()(reference.unaltered(test).double()).T, *one.state_dict().values()]
-        for together, expected in zip(shown, alone, strict=True):  # parameters and running statistics
-            mine = together.reshape(len(members), *expected.shape)[m] if together.dim() else together
-            assert torch.allclose(mine, expected, rtol=1e-9, atol=1e-11)
-
-
-def test_parts():
-    model = models.mlp((50, 30, 30, 30), "sigmoid", [("default", s) for s in range(3)])
-    assert models.linears(model) == [model[i] for i in (1, 3, 5, 7, 9)]
-    assert models.outputs(model) == [model[i] for i in (2, 4, 6, 8, 9)]
-    assert {layer.members for layer in models.linears(model)} == {3}
-    normalised = models.mlp((50, 30), "sigmoid", [("default", s) for s in range(3)], batch_norm=True)
-    assert models.linears(normalised) == [normalised[i] for i in (1, 4, 7)]
-    assert models.outputs(normalised) == [normalised[i] for i in (3, 6, 7)]
-    assert normalised[2].members == 3
 
 
 @pytest.mark.parametrize(

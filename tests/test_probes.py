@@ -25,12 +25,6 @@ def batch(channels=1, side=3):
     return torch.randn(11, channels, side, side, dtype=torch.float64), torch.randint(10, (11,))
 
 
-def measure(model, images, labels):
-    with probes.GradientNorms(models.linears(model)) as probe:
-        train.forward_backward(model, images, labels)
-    return probe.norms
-
-
 def conv(*channels, **options):
     return nn.Conv2d(*channels, 3, padding=1, **options)
 
@@ -93,7 +87,9 @@ def test_hooks_are_gone_and_nothing_has_changed_nor_counts_what_changes_later(ne
     before = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
-    norms = measure(model, images, labels)
+    with probes.GradientNorms(models.linears(model)) as probe:
+        train.forward_backward(model, images, labels)
+    norms = probe.norms
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), gradients))
     assert unhooked(model)

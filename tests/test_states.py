@@ -17,17 +17,17 @@ from common.experiment.state import Run
 from tests import third as script
 
 
-def test_a_state_has_weights_moments_and_what_went_before(tmp_path):
+def test_a_state_has_weights_statistics_moments_and_what_went_before(tmp_path):
     def begun(**where):
-        model = torch.nn.Linear(2, 1)
+        model = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.BatchNorm1d(1))
         optimizer = torch.optim.Adam(model.parameters())
-        model(torch.ones(1, 2)).sum().backward()
+        model(torch.eye(2)).sum().backward()
         optimizer.step()
         run = Run(tmp_path, "third", "arms", (script.Arm(1.0),), 3, torch.device("cpu"), {}, where, False, print)
         return run, model, optimizer
 
     (before, *parts), (_, *others) = begun(at="here"), begun(at="there")
-    parts[1].state[parts[0].bias]["exp_avg"][:] = 7
+    parts[1].state[parts[0][0].bias]["exp_avg"][:] = 7
     before.append({"loss": 1.0}, *parts)
     after = begun(at="there")[0]
     after.restore(*others)

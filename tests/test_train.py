@@ -1,9 +1,10 @@
-"""The training loop: it equals a plain loop, scores every image, and a resumed run is the same run."""
+"""The training loop: it equals a plain loop and scores every image; a resumed run is the same, as test_states shows."""
 
 import copy
 import math
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,26 +12,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from common import data, models, probes, train
+from common import data, probes, train
 from common.batches import Batches
-
-
-@pytest.fixture
-def setting():
-    """Images, and a function that makes an ensemble and its optimizer anew."""
-    images, test = data.stand_in((4, 4, 1), 60, 30)
-
-    def make():
-        model = models.mlp((6, 5), "sigmoid", [("gain4", 0), ("default", 1)], features=16)
-        return model, train.optimizer("adam", model.parameters(), 0.01)
-
-    return images, test, make
-
-
-def fit(images, make, epochs, run=None):
-    model, optimizer = make()
-    probe = probes.GradientNorms(models.linears(model))
-    return train.fit(model, optimizer, epochs, partial(Batches, images, 8, 0), run=run, probe=probe), model
 
 
 def test_what_is_no_optimizer_is_said_with_the_choices():
@@ -71,18 +54,34 @@ def test_an_ordinary_network_and_a_data_loader_go_as_in_a_loop_written_by_hand()
 
 
 @pytest.mark.parametrize("batches, given", [([], "0 of 0"), (lambda _: [], "0 of 0"), (60, "1 of 2"), (20, "3 of 2")])
-def test_an_epoch_without_what_its_length_says_is_none(setting, batches, given):
+def test_an_epoch_without_what_its_length_says_is_none(batches, given):
     """The last batch would not be known, and the norms beside its row would be another epoch's."""
 
     class Two(list):
         def __len__(self):
             return 2
 
-    images, _, make = setting
+    (images, _), net = data.stand_in((4, 4, 1), 60, 30), nn.Sequential(nn.Flatten(), nn.Linear(16, 10))
+    given_batches = Two(Batches(images, batches)) if isinstance(batches, int) else batches
     with pytest.raises(ValueError, match=f"epoch 1 gave {given}"):
-        train.fit(*make(), 1, Two(Batches(images, batches)) if isinstance(batches, int) else batches)
+        train.fit(net, train.optimizer("sgd", net.parameters(), 0.1), 1, given_batches)
     with pytest.raises(ValueError, match="no batches"):
-        train.evaluate(make()[0], [])
+        train.evaluate(net, [])
+
+
+def test_a_run_is_restored_also_where_nothing_is_left_to_train():
+    """As where the program was killed between its last state and the record: what is measured then is its own."""
+    restored, net = [], nn.Linear(2, 2)
+    run = SimpleNamespace(rows=[{"train_loss": [1.0]}], restore=lambda *parts: restored.append(parts))
+    optimizer = train.optimizer("sgd", net.parameters(), 0.1)
+    assert train.fit(net, optimizer, 1, [], run=run) == run.rows and restored == [(net, optimizer)]
+
+
+@pytest.mark.parametrize("batch, value", [(0, math.inf), (1, -math.inf), (2, math.nan)])
+def test_one_logit_of_any_batch_that_is_not_finite_is_seen(batch, value):
+    logits, labels = torch.zeros(3, 8, 10), torch.zeros(8, dtype=torch.int64)
+    logits[batch, 7, 3] = value
+    assert train.evaluate(nn.Identity(), [(one, labels) for one in logits])["finite"] == [False]
 
 
 def test_statuses():
@@ -92,32 +91,6 @@ def test_statuses():
         "finite": [True] * 4 + [False],
     }
     assert train.statuses(row, 10) == ["ok", "collapsed", "collapsed", "non-finite", "non-finite"]
-
-
-class Kept:
-    """A run that keeps its state in memory, as the one on disk does between processes."""
-
-    def __init__(self):
-        self.rows, self.state = [], None
-
-    def restore(self, model, optimizer):
-        if self.state:
-            for part, state in zip((model, optimizer), self.state):
-                part.load_state_dict(copy.deepcopy(state))
-
-    def append(self, row, model, optimizer):
-        self.rows.append(row)
-        self.state = copy.deepcopy([model.state_dict(), optimizer.state_dict()])
-
-
-def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(setting):
-    images, _, make = setting
-    whole, model = fit(images, make, 4)
-    run = Kept()
-    for epochs in (1, 3, 4, 4):  # the last has nothing left to train
-        parts, resumed = fit(images, make, epochs, run)
-    assert parts == whole and len(whole) == 4
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
 
 
 def test_a_device_is_good_at_bfloat16_where_it_has_instructions_for_it(monkeypatch):

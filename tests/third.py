@@ -47,7 +47,7 @@ def train(run, settings, parts):
     (arm,), images = run.cases, parts["train_images"].to(run.device)
     model = models.mlp([3], "relu", [("default", arm.seed)], features=4, classes=2).to(run.device)
     optimizer = training.optimizer("sgd", model.parameters(), arm.lr)
-    rows = training.fit(model, optimizer, run.epochs, batches.Batches(images, 10), run=run)
+    rows = training.fit(model, optimizer, run.epochs, lambda epoch: batches.Batches(images, 10, 0, epoch), run=run)
     return [{"loss": [row["train_loss"][0] for row in rows]}]
 
 
