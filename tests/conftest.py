@@ -14,6 +14,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read where torch is imported: two tests a
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets ignore what it starts in the background
 
 
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that no process is left alone with one."""
+    items.sort(key=lambda item: item.path.name not in ("test_reference.py", "test_stand_in.py"))
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of the real data sets; the test is skipped where a file of them is missing."""

@@ -8,6 +8,7 @@ import io
 import math
 import random
 import re
+from functools import cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -328,12 +329,18 @@ def test_what_did_not_end_well_is_drawn():
         assert all("\n" not in module.line(entry) for entry in entries) and module.table(record)
 
 
+@cache
+def committed(module):
+    """The record that a module of figures draws, and its pictures by their names."""
+    record = records.read(FIGURES / f"{module.__name__.rpartition('.')[2]}.json")
+    return record, dict(module.draw(record))
+
+
 @pytest.mark.parametrize("module", [ex2a, ex2b, benchmark])
 def test_the_committed_figures_are_those_of_the_record(module):
     """The same names always, the same bytes where the versions that draw are the same."""
     stem = module.__name__.rpartition(".")[2]
-    record = records.read(FIGURES / f"{stem}.json")
-    drawn = dict(module.draw(record))
+    record, drawn = committed(module)
     files = {path.name: path.read_bytes() for path in FIGURES.glob(f"{stem}_*.png")}
     assert set(files) == set(drawn) and max(map(len, files.values())) < 150_000
     if all(record["versions"][package] == version(package) for package in ("matplotlib", "pillow")):

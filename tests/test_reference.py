@@ -23,7 +23,7 @@ from test_models import formula
 
 import ex2a_vanishing
 import ex2b_adam
-from common import data, models, theory
+from common import data, models, plots, theory
 from common.batches import Batches
 from figures.choices import cnn, rescue
 
@@ -32,18 +32,28 @@ KINDS = "weights", "biases", "signal"
 SEEDS = range(2)
 
 
-def shipped(path, exercise, *flags):
-    """Run a script; return its record, the training and the test Split."""
-    folder = Folder(path, f"ex{exercise}")
-    end = ended(folder.start("--quick", "--seeds", "2", *flags, script=SCRIPTS[exercise]), within=300)
+def trained(call, monkeypatch, path, exercise, *flags):
+    """Let a script train, within this process, and draw; return its record, the training and the test Split."""
+    folder, script = Folder(path, f"ex{exercise}"), {"2a": ex2a_vanishing, "2b": ex2b_adam}[exercise]
+    monkeypatch.setattr(plots.Picture, "save", lambda picture, file: None)  # which takes longer than to train
+    end = call(folder, "--quick", "--seeds", "2", *flags, script=script)
     assert end.code == 0, end.stderr
-    pictures = sorted(path.name for path in folder.file().parent.glob("*.png"))
-    assert pictures and pictures == sorted(line for line in end.stdout.splitlines() if line.endswith(".png"))
     whole = json.loads(folder.file().read_text())
     runs = {entry["seconds"] for part in whole.values() if isinstance(part, list) for entry in part}
     assert whole["seconds"] == pytest.approx(sum(runs), rel=0.01), "what trains as one run counts once"
     assert min(runs) > 0 and len(folder.states()) == len(runs) - ("depth" in whole), "what trains keeps its state"
     return folder.record(), *data.stand_in((32, 32, 3) if exercise == "2b" else (28, 28, 1), *data.QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", SCRIPTS)
+def test_the_scripts_as_shipped_train_and_draw(tmp_path, exercise):
+    """By workers of their own; the tests below let them train within this process."""
+    folder = Folder(tmp_path, f"ex{exercise}")
+    end = ended(folder.start("--quick", script=SCRIPTS[exercise]))
+    pictures = sorted(path.name for path in folder.file().parent.glob("*.png"))
+    assert end.code == 0 and pictures, end.stderr
+    assert pictures == sorted(line for line in end.stdout.splitlines() if line.endswith(".png"))
 
 
 def epochs(split, batch_size, seed, number, **options):
@@ -115,9 +125,9 @@ def activations_agree(entry, batches, images):
             counts_agree(counts, *entry["range"], h, entry["name"], epoch)
 
 
-def test_2a(tmp_path):
+def test_2a(call, tmp_path, monkeypatch):
     """Which arms there are is tested with the scripts."""
-    record, train, test = shipped(tmp_path, "2a")
+    record, train, test = trained(call, monkeypatch, tmp_path, "2a")
     settings, number = record["settings"], record["settings"]["epochs"]
     assert {"batch_size": 64, "lr": 0.005, "momentum": 0, "seeds": len(SEEDS)}.items() <= settings.items()
     assert sum(len(part) for part in record.values() if isinstance(part, list)) == record["planned"]
@@ -133,7 +143,7 @@ def test_2a(tmp_path):
 
 
 @pytest.mark.parametrize("script, base", [(rescue, ex2a_vanishing), (cnn, ex2b_adam)])
-@pytest.mark.parametrize("images, held_out", [(60000, 5000), (650, 65)])
+@pytest.mark.parametrize("images, held_out", [(60000, 5000), (266, 26)])
 def test_choices_are_made_on_the_last_training_images_and_without_training_on_them(
     monkeypatch, script, base, images, held_out
 ):
@@ -146,7 +156,11 @@ def test_choices_are_made_on_the_last_training_images_and_without_training_on_th
 
 def chosen(call, path, script, shape):
     """Run the script of a choice; return its folder, its training images, and those held out as they are shown."""
-    folder, (train, _), held_out = Folder(path, script.experiment.name), data.stand_in(shape, *data.QUICK), 65
+    folder, (train, _), held_out = (
+        Folder(path, script.experiment.name),
+        data.stand_in(shape, *data.QUICK),
+        data.QUICK[0] // 10,
+    )
     assert call(folder, "--quick", "--seeds", "2", script=script).code == 0
     return folder, train[:-held_out], reference.unaltered(train[-held_out:]), train[-held_out:].labels
 
@@ -179,14 +193,16 @@ def test_the_candidates_of_2b(call, tmp_path, monkeypatch):
         assert entry["multiply_adds"] == formula("multiply-adds", 2)
 
 
-def test_2b(tmp_path):
+def test_2b(call, tmp_path, monkeypatch):
     """With a second random search, and the second seed of what is compared."""
-    record, train, test = shipped(tmp_path, "2b", "--draws", "2")
+    record, train, test = trained(call, monkeypatch, tmp_path, "2b", "--draws", "2")
     settings, runs, sample = record["settings"], record["runs"], record["settings"]["train_sample"]
     assert {"batch_size": 128, "momentum": 0.9}.items() <= settings.items()
     assert {(run["optimizer"], run["momentum"]) for run in runs} == {("adam", None), ("sgd", 0.9)}
     assert sample == len(train) // 5 < len(train)
-    assert len({tuple(run["train_loss"]) for run in runs}) == len(runs) == record["planned"]  # no two are the same
+    assert (
+        len({(run["lr"], *run["train_loss"]) for run in runs}) == len(runs) == record["planned"]
+    )  # no two are the same
     batches = [epochs(train, 128, seed, settings["epochs"], augment=True) for seed in SEEDS]
     images = reference.unaltered(train), reference.unaltered(test)
     for run in runs:

@@ -22,6 +22,7 @@ TEXT = (Path(__file__).parents[1] / "theory" / "1b_unstable_gradients.md").read_
 SLOPES = range(1, 9)
 
 
+@lru_cache
 def under(heading):
     """The displayed formulas under a heading, those of which are asked for so that none is overlooked."""
     found = [latex for place, latex in displays(TEXT) if place.startswith(heading)]
