@@ -38,7 +38,7 @@ def layer_colour(layer, layers):
 
 
 def rate_colour(lr):
-    """The colour of a learning rate, from violet at 1e-5 to yellow at 1: the same in all figures."""
+    """The colour of a learning rate, from violet at 1e-5 to yellow at 1: the same in all panels."""
     return matplotlib.colormaps["viridis"](min(max(1 + math.log10(lr) / 5, 0), 1) * 0.92)
 
 
@@ -146,14 +146,15 @@ def percent(axes, chance=True):
         axes.axhline(0.1, color="0.6", linewidth=0.8, linestyle=(0, (1, 3)))
 
 
-def log(*panels):
-    """Let the ordinates be logarithmic with one range, the decades around what is drawn in all of these axes.
+def log(*panels, also=()):
+    """Let the ordinates be logarithmic with one range, the decades around `also` and what is drawn in all these axes.
 
     Zeros, which such an axis would drop, are drawn on its floor, a decade lower.
     """
     lines = [line for axes in panels for line in axes.get_lines()]
     zeros = any((np.asarray(line.get_ydata()) == 0).any() for line in lines)
-    low, high = min(axes.dataLim.minposy for axes in panels), max(axes.dataLim.y1 for axes in panels)
+    low = min([axes.dataLim.minposy for axes in panels] + [value for value in also if value > 0])
+    high = max([axes.dataLim.y1 for axes in panels] + [value for value in also if math.isfinite(value)])
     if not 0 < low <= high:  # nothing positive
         low, high = 1e-9, 1
     floor = 10.0 ** (math.floor(math.log10(low)) - zeros)

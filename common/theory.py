@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
     factor: np.ndarray  # norm(dL/dz_l) / norm(dL/dz_{l+1})
 
 
-def logistic(z):
+def sigmoid(z):
     """Return 1 / (1 + exp(-z)), written with tanh so that no exponential overflows."""
     return (1 + np.tanh(z / 2)) / 2
 
@@ -38,7 +38,7 @@ def moments(activation, q, centre=0.0):
     """Return E[(sigma(z) - centre)^2] and E[sigma'(z)^2] for z ~ N(0, q); closing section of theory/1b."""
     z = np.sqrt(q) * Z
     if activation == "sigmoid":
-        h = logistic(z)
+        h = sigmoid(z)
         slope = h * (1 - h)
     elif activation == "relu":
         h, slope = np.maximum(z, 0), (Z > 0) * 1.0

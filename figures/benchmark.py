@@ -33,8 +33,11 @@ def draw_growth(record):
         ("layers of 30, 5 members", [row for row in rows if set(row[1]) == {30}], lambda row: len(row[1])),
     )
     by_members = panels[0][1]
-    title = f"{by_members[-1][0]} models of exercise 2a side by side cost "
-    title += f"{by_members[0][2] / by_members[-1][2]:.1f} times less each than one alone"
+    (_, _, alone, _), *_, (number, _, together, _) = by_members
+    title = "What a model of exercise 2a costs"
+    if together < alone:
+        title = f"Each of {number} models of exercise 2a side by side costs "
+        title += f"{alone / together:.1f} times less than one alone"
     note = "dashed: the floating-point operations alone, at the rate of a large matrix product"
     made, each = plots.figure(title, len(panels), note=note)
     for axes, (name, shown, x) in zip(each, panels):

@@ -113,7 +113,8 @@ def xavier(arms):
             layer_norms(axes, arm, f"{widths(arm)}, {scheme(arm)}")
         for axes in panels[len(row) :]:
             axes.set_axis_off()
-    plots.log(*(axes for number, axes in enumerate(each) if number % wide and axes.axison))
+    everywhere = [value for arm in arms.default for layer in total_norms(arm) for row in layer for value in row]
+    plots.log(*(axes for number, axes in enumerate(each) if number % wide and axes.axison), also=everywhere)
     yield "xavier", made
 
 
@@ -237,4 +238,4 @@ def table(record):
         rows.append((name, final(arm), f"{mean(total_norms(arm)[0][-1]):.2g}", statuses(arm)))
     wide = max(len(name) for name, *_ in rows) + 2
     lines = [f"{name:{wide}}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows]
-    return "\n".join([*lines, *shapes.meanings(record["arms"])])
+    return "\n".join([*lines, *shapes.meanings([*record["arms"], *record.get("plateau", [])])])

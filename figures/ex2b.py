@@ -1,6 +1,6 @@
 """The figures of exercise 2b and its table, from a record alone; which runs there are, the record tells.
 
-A panel of training accuracy stands left, one of test accuracy right. A title states a lesson where the condition
+Where both are drawn, training accuracy stands left and test accuracy right. A title states a lesson where the condition
 beside it holds on the record, and says what is drawn where it does not.
 """
 
@@ -108,7 +108,7 @@ def look(every, which):
     colour = COLOURS.get(searches.of(every, which)[0]["optimizer"], "black")
     word, _, number = which.partition(" ")
     shape = {"sgd": "s", "grid": "o", "random": "^v<>P*"[int(number) % 6 if number.isdecimal() else 0]}.get(word, "D")
-    return {"color": colour, "marker": shape, "markerfacecolor": "none"}
+    return {"color": colour, "marker": shape, "markersize": 5, "markerfacecolor": "none"}
 
 
 def draw_marks(axes, every, names, split, legend=True):
@@ -131,8 +131,8 @@ def draw_marks(axes, every, names, split, legend=True):
 
 
 def rates(record, every):
-    """Final training and test accuracy against the learning rate, every run a mark."""
-    names = named(every)
+    """Final training and test accuracy against the learning rate, every run a mark, but for random searches."""
+    names = {which: name for which, name in named(every).items() if not which.startswith("random")}
     if not names:
         return
     winners = [(name, searches.best(every, which)) for which, name in names.items()]
@@ -192,8 +192,9 @@ def random(record, every):
             outcome = "Level" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
             title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
     note = plots.caption(record, "every run a mark; right: the best of each search, its seeds side by side")
-    made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
-    draw_marks(left, every, names, "train")
+    made, (left, middle, right) = plots.figure(title, 3, note=note, sharey=False)
+    for axes, split in zip((left, middle), SPLITS):
+        draw_marks(axes, every, names, split, legend=axes is left)
     ticks = []
     for place, (which, best) in enumerate(bests.items()):
         if best:
@@ -202,7 +203,7 @@ def random(record, every):
             right.plot(beside, values, linestyle="", **look(every, which))
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
-    right.set_title("the best of each search: final training accuracy")
+    right.set_title("training accuracy of the best")
     plots.percent(right, chance=False)
     yield "random", made
 

@@ -50,7 +50,7 @@ def activations(arms):
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         axes.set(yscale="log", ylim=(1e-4, 1))
         axes.minorticks_off()
-    each[0].legend(fontsize=7, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2, handlelength=1)
+    each[0].legend(fontsize=6.5, loc="lower center", frameon=False, borderpad=0, labelspacing=0.2, handlelength=1)
     yield "activations", made
 
 
@@ -106,7 +106,7 @@ def variance(arms):
     first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -2))
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
         title = f"By default the images are lost on the way: a variance of {first['default']:.2g} in the first hidden "
-        title += f"layer is {last['default']:.0e} in the last; rescued it grows"
+        title += f"layer is {last['default']:.1e} in the last; rescued it grows"
     output = f"after training; layer {len(arms.strong[0]['layer_variance'])} is the output layer (its logits)"
     made, (axes,) = plots.figure(title, note=arms.note(arms.strong, output, *arms.meaning(arms.strong)))
     for arm, label, colour in arms.stars:
@@ -134,9 +134,10 @@ def untrained(arms):
         label, colour = arms.look(group[0])
         depths = [layers(entry) for entry in group]
         signal = [entry["initial"]["signal"][0] for entry in group]
-        plots.curve(left, depths, signal, label, color=colour, marker="o", markersize=4, linestyle="")
+        dots = {"marker": "o", "markersize": 4, "clip_on": False}
+        plots.curve(left, depths, signal, label, color=colour, linestyle="", **dots)
         plots.theory(left, depths, [entry["predicted"]["signal"][0] for entry in group], color=colour)
-        plots.curve(right, depths, [entry["unmoved"] for entry in group], label, color=colour, marker="o", markersize=4)
+        plots.curve(right, depths, [entry["unmoved"] for entry in group], label, color=colour, **dots)
     plots.over(left, "hidden layers", "norm of the signal at layer 1", "signal at layer 1")
     plots.log(left)
     plots.over(right, "hidden layers", "share of weights", "weights of layer 1 that a step leaves unchanged")

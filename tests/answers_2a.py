@@ -93,7 +93,7 @@ def four_networks(page):
             ),
             "Sigmoid between the layers, cross-entropy on the logits": kinds(DEFAULT)
             == ["Linear", "Sigmoid"] * 4 + ["Linear"],
-            "(before training: that of epoch 1)": True,  # which test_reference proves
+            "(before training: epoch 1's last batch)": True,  # which test_reference proves
             "The sheet prints (50, 30, 30) twice": True,
             "The other arms of the record": True,
         }
@@ -129,7 +129,7 @@ def kinds(entry):
 def with_sigmoid(page, real_data):
     falls = all(reliably(ends(shallow), ends(deep)) for shallow, deep in itertools.pairwise(SIGMOIDS))
     one_class = {*DEFAULT["status"]} == {"collapsed"} and {*ends(DEFAULT)} == {0.1}
-    page.claims({"Each hidden layer costs accuracy, and with four the network ends at chance": falls and one_class})
+    page.claims({"Each further layer costs accuracy, and with four the network ends at chance": falls and one_class})
     one, two, three, four = map(norms, SIGMOIDS)
     page.says("layer 1 starts with {} times the gradient norm", four[0, 0] / four[-1, 0], true=True)
     found = late_ratio(DEFAULT)
@@ -229,10 +229,10 @@ def default_and_rescue(page):
     best = max(TUNED, key=accuracy)
     helps = all(reliably(ends(tuned), ends(DEFAULT)) for tuned in TUNED)
     modes = [reliably(ends(fan_out), ends(fan_in)) for fan_in, fan_out in zip(EVERY[1:7:2], EVERY[2:7:2])]
-    words = "Changing `a`, or `nonlinearity` in its place, helps, `mode` reliably only with `a=0`: from {} up to {}."
+    words = "Changing `a`, or `nonlinearity` instead, helps, from {} up to {}, `mode` reliably only with `a=0`;"
     page.says(words, accuracy(DEFAULT), accuracy(best), true=helps and modes == [False, True, False])
     beyond = reliably(ends(RESCUE), ends(best))
-    page.says("A better scheme reaches {}.", accuracy(RESCUE), true=beyond)
+    page.says("; a better scheme reaches {}.", accuracy(RESCUE), true=beyond)
     layer = torch.nn.Linear(400, 3000)
     bounds = [round(edge.item(), 3) for part in (layer.weight, layer.bias) for edge in (part.min(), part.max())]
     words = r"weights and biases are uniform in $`\pm 1/\sqrt{n}`$ with the fan-in $`n`$, variance $`1/(3n)`$"
@@ -333,7 +333,7 @@ def beyond(page):
     words = (
         "Before training theory/1b predicts, from the weights and biases drawn and the measured signal of the output "
     )
-    page.claims({words + "layer, that of every other layer": anchored})
+    page.claims({words + "layer, the signals of all other layers": anchored})
     page.claims(
         {
             "Signal per layer before training: measured points on the line that the theory predicts, six networks": off

@@ -171,7 +171,7 @@ def test_the_docstring_of_2b():
     page.claims({"random flip and 4-pixel crop, pixels standardised per channel": batches.PADDING == 4})
     page.says("Over three seeds Adam ends at {} in the test and SGD at {}", np.mean(adam_tests), np.mean(sgd_tests))
     page.says("at the best of five rates by training accuracy, {} (its default) and {};", ADAM[0]["lr"], SGD[0]["lr"])
-    page.claims({"three seeds cannot make this difference reliable": p(adam_tests, sgd_tests) >= 0.1})
+    page.claims({"three seeds show no reliable difference": p(adam_tests, sgd_tests) >= 0.1})
     sample = SEARCHED["settings"]["train_sample"]
     page.says("after every epoch: accuracy on the test set and on the first {} training images", sample)
     words = (
@@ -217,7 +217,7 @@ def test_the_front_page():
         "the weights prevents it; but were not at hand; its members' weights; results do not depend on how many "
         "there are; every number recomputed; every figure; deepest Sigmoid network; first step; Why do gradients "
         "vanish; Do gradients vanish; Is Adam better than SGD, and random search better; more machines; every arm "
-        "on tiny generated data; lists all; the same command; behind the last finished epoch; trains it alone; "
+        "on tiny generated data; lists all; the same command; after the last finished epoch; trains only it; "
         "every file is checked; the record alone; every layer holds"
     ).split("; ")
     page = Page(read("README.md"), "README.md", names, True)
@@ -277,7 +277,7 @@ def test_the_page_on_speed():
         "times as fast as the tutorial; runs of both exercises; more machines; More machines; "
         "arithmetic alone; "
         "no file system; only those are used; only wait; the same command; what came back is kept; "
-        "with all workers; no limit; wait for half a second; behind every run; nothing beside hours; "
+        "with all workers; no limit; wait for half a second; after every run; nothing beside hours; "
         "better cut into several"
     ).split("; ")
     page = Page(read("figures/speed.md"), "figures/speed.md", names)

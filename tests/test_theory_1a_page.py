@@ -207,7 +207,7 @@ def findings(page, walked, final):
         (r"-\frac{\delta}{\lvert g_x \rvert + \delta} = {} .", adam[0]["w_x"]),
         ("gradient is $`{}`$, Adam's first step would have the length {}, and", flat, closed("Adam", [flat])[1]),
         ("and that of SGD $`{}`$.", -flat),
-        ("AdaGrad divides by roots that go from {} over {} to {}, and its", *(row["sqrt(r_x)"] for row in adagrad)),
+        ("AdaGrad divides by roots that go from {} via {} to {}, and its", *(row["sqrt(r_x)"] for row in adagrad)),
         ("third gradient is {}: the steps are {}, {} and {}.", adagrad[2]["g_x"], *(row["dw_x"] for row in adagrad)),
         ("is down to {}, but the corrected mean is at {}, and", adam[2]["g_x"], adam[2]["s^_x"]),
         ("is at -0.1476, and the step is {}.", adam[2]["dw_x"]),

@@ -10,10 +10,10 @@ import math
 import re
 from pathlib import Path
 
-import numpy as np
-
-from common import plots
+from common import plots  # first, since it says what is not installed
 from common.experiment import records
+
+import numpy as np
 
 X, Y, TARGET = 1.0, -1.0, 1.0  # the two inputs and the target
 START = (-1.0, 1.0)  # w_x, w_y
@@ -139,7 +139,7 @@ def draw(path):
         "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85)),
         "Adam": ((0.55, -0.4, -0.4), (0.64, 0.27)),
     }
-    for colour, (name, (bows, label)) in zip(plots.COLOURS, looks.items()):
+    for colour, (name, (bows, label)) in zip((plots.COLOURS[place] for place in (1, 3, 2, 0)), looks.items()):
         walked = [START[0]] + [row["w_x"] for row in walk(RULES[name])]
         places = [(w, loss(w, -w)[-1]) for w in walked]
         hops(axes, places, bows, colour)
@@ -148,7 +148,7 @@ def draw(path):
             hops(near, places[1:], bows[1:], colour)
             near.plot(*places[1], "o", color=colour, markersize=4.5)
             near.set_title("RMSProp, steps 2 and 3", fontsize=7.5, color=colour)
-    near.set(xticks=[2.165, 2.175], yticks=[1.6e-4, 1.7e-4], yticklabels=["0.00016", "0.00017"])
+    near.set(xticks=[2.165, 2.175], yticks=[1.6e-4, 1.7e-4], yticklabels=["1.6e-4", "1.7e-4"])
     near.tick_params(labelsize=6.5)
     axes.indicate_inset_zoom(near, edgecolor="0.4")
     axes.plot(*places[0], "o", color="black", markersize=5)

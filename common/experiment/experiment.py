@@ -129,7 +129,7 @@ class Experiment:
         with ExitStack() as held:
             held.enter_context(records.lock(states, self.name, "--runs"))
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
-            said = f"{self.name}: trains what its record lacks of {planned} entries. Workers are starting ..."
+            said = f"{self.name}: is to train what its record lacks of {planned} entries. Workers are starting ..."
             print(said, file=sys.stderr, flush=True)
             place = engine.of_cluster(settings.scheduler) if settings.scheduler else engine.of_this_machine(states)
             workers = held.enter_context(place)

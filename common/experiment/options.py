@@ -67,7 +67,11 @@ class Options:
     """seeds of every arm: 0, 1, ..."""
     data: Annotated[Path | None, FOLDER, _otherwise("data, beside the scripts")] = None
     """folder of the data sets, in torchvision's layout"""
-    out: Annotated[Path | None, FOLDER, _otherwise("the committed record's; figures/quick, figures/stand-in")] = None
+    out: Annotated[
+        Path | None,
+        FOLDER,
+        _otherwise("beside the committed record; figures/quick or figures/stand-in for generated data"),
+    ] = None
     """folder for the record and the figures"""
     runs: Annotated[Path | None, FOLDER, _otherwise("runs, beside the scripts")] = None
     """folder for the state of unfinished and finished runs"""

@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-import ex2b_adam as ex2b
+import ex2b_adam as ex2b  # first, since it says what is not installed
 from common import batches, models, train as training
 from common.experiment import Experiment, Options
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
