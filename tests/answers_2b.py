@@ -84,6 +84,7 @@ def against_sgd(page):
     words = "Not decided: tuned alike (five rates a decade apart, chosen by final training accuracy of seed 0), "
     words += "Adam ({}) ends at {} ± {} in the test and SGD ({}) at {} ± {}"
     page.says(words, 1e-3, *mean_and_spread(ADAM_TEST), 0.1, *mean_and_spread(SGD_TEST), true=best)
+    page.claims({"**Answer.** Not decided: tuned alike": p(ADAM_TEST, SGD_TEST) > 0.05})
     ahead, by_seed = np.mean(ADAM_TEST) - np.mean(SGD_TEST), np.subtract(ADAM_TEST, SGD_TEST)
     page.says("{} points below ({}, {} and {} by seed).", *map(percent, (ahead, *by_seed)), true=ahead > 0)
     least, found = p(range(3), range(10, 13)), p(ADAM_TEST, SGD_TEST)
@@ -151,6 +152,7 @@ def at_random(page):
     words += "the nearest of the grid's five is {} away on average and the nearest of five random ones {}"
     page.says(words, from_grid, from_random, true=from_grid < from_random)
     page.says("although random search is the nearer in {} of draws", nearer, true=0.4 < nearer < 0.5)
+    page.claims({"where several parameters are searched together and few of them matter": True})  # cited
 
 
 @cache

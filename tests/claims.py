@@ -37,7 +37,9 @@ NUMBER = (
 SCRIPTS = r"[_^](?:\{[^{}]*\}|\w)"
 ADJECTIVES = "large|small|long|short|high|low|great|bigg|strong|weak|steep|near|clos|fast|slow|deep|wide|flatt"
 COMPARING = (
-    rf"\b(?:(?:{ADJECTIVES})(?:e?r|e?st)|above|below|more|less|fewer|most|least|better|best|worse|worst|ahead|behind"
+    r"\b(?:helps?|harms?|costs?|slows?|improve\w*|(?:in|de)crease\w*|drops?|outperform\w*|wins?|leads?|differ\w*|agree\w*"
+    r"|level|depends?|reliabl\w*|matters?|hardly|barely|minim\w*|maxim\w*|cannot)\b"
+    rf"|\b(?:(?:{ADJECTIVES})(?:e?r|e?st)|above|below|more|less|fewer|most|least|better|best|worse|worst|ahead|behind"
     r"|first|last|only|alone|no|none|nothing|never|always|every|all|both|neither|same|equal\w*|exactly|within|twice"
     r"|half|halve[sd]|doubled?s?|\w*fold|times|grow\w*|grew|fall\w*|fell|rise[sn]?|rose|shrink\w*|shrank|gain[s]"
     r"|los(?:es?|t)|vanish\w*|explode\w*|keep\w*|kept|stay\w*|remain\w*|still|almost|nearly|too|enough|exceed\w*"
@@ -46,7 +48,7 @@ COMPARING = (
 )
 SUBJECTS = (
     r"\b(?:before|after|weights?|biases|rows?|columns?|fan-in|fan-out|uniform|forward|backward|going back|without"
-    r"|positive|negative|not|because|two|three|four|five|six|seven|eight|nine|ten"
+    r"|positive|negative|[Nn]ot|cannot|because|two|three|four|five|six|seven|eight|nine|ten"
     r"|mean|variance|pixels|logits|inputs?|Sigmoids?|ReLU|Adam|SGD|Xavier)\b"
 )
 FENCE = r"^ *```[^\n]*\n.*?^ *```"

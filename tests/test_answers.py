@@ -147,6 +147,8 @@ def test_the_docstring_of_2a():
     words = "the Sigmoid {} with Xavier, {} with orthogonal weights of gain 6 and centred biases"
     page.says(words, accuracy(xavier), accuracy(RESCUE))
     page.says("and {} by default with Adam in place of SGD", accuracy(arm(optimizer="adam", lr=1e-3)))
+    vanish = first < last / 100 and accuracy(four) < accuracy(relu) < accuracy(RESCUE)
+    page.claims({"Answer: they do, and it can.": vanish})
     settings = RECORD["settings"]
     numbers = settings["lr"], settings["batch_size"], settings["epochs"]
     page.says("batch normalisation, five seeds of each", true=settings["seeds"] == 5)
@@ -161,7 +163,14 @@ def test_the_docstring_of_2a():
 
 
 def test_the_docstring_of_2b():
-    names = "Is Adam better than SGD", "then two more seeds", "plot-only", "no weight decay", "after every epoch"
+    names = (
+        "Is Adam better than SGD",
+        "does random search outperform grid search",
+        "then two more seeds",
+        "plot-only",
+        "no weight decay",
+        "after every epoch",
+    )
     page = Page(ex2b_adam.__doc__, "ex2b_adam.py", (*names, *PHRASES), True)
     adam_tests, sgd_tests = (over_seeds(same)[1] for same in (ADAM, SGD))
     page.claims({"Answer: not decided, and no": undecided_and_no(), "five random searches, on a narrower net": True})
@@ -261,10 +270,12 @@ def test_the_front_page():
     stand_in = ex2a_vanishing.experiment._path(ex2a_vanishing.Settings(), "stand-in").parent.relative_to(ROOT)
     page.claims({f"takes its place, loudly, with results in `{stand_in}/`": True})
     shape = tuple(models.linears(models.mlp((50,), "sigmoid", [("default", 0)] * 3))[0].weight.shape)
+    mlp = seconds_of("2a")
     groups = ex2a_vanishing.together("arms", ex2a_vanishing.ARMS, ex2a_vanishing.Settings())
     alike = all(len({replace(arm, init="") for arm in group}) == 1 for group in groups)
     words = "Five seeds of a network, and arms that differ in initialisation only, are the *members* of one model, "
     page.says(words + "up to {} of them", 5 * max(map(len, groups)), true=alike)
+    page.claims({"So error bars cost little": mlp["this repository, 5 members"] < mlp["this repository, 1 member"] / 3})
     words = "every layer holds its members' weights side by side, `(members, out, in)`"
     page.claims({words: shape == (3, 50, 784)})
     page.given("3.11")
@@ -274,7 +285,7 @@ def test_the_front_page():
 
 def test_the_page_on_speed():
     names = (
-        "times as fast as the tutorial; runs of both exercises; more machines; More machines; "
+        "times as fast as the tutorial; machine that helps; runs of both exercises; more machines; More machines; "
         "arithmetic alone; "
         "no file system; only those are used; only wait; the same command; what came back is kept; "
         "with all workers; no limit; wait for half a second; after every run; nothing beside hours; "

@@ -132,12 +132,14 @@ def test_the_data_are_read_once_for_all_threads_of_a_worker():
     assert read == [(worker.ROOT / "data", False, True)] and found == [("small images", {})] * 3
 
 
-def test_a_worker_without_the_data_of_the_others_says_so(tmp_path):
+@pytest.mark.parametrize("there", ["stand-in", "small images"])
+def test_a_worker_without_the_data_of_the_others_says_so(tmp_path, there):
     """Rather than train on what it has in its place, a stand-in or other images."""
     settings = script.Settings(data=tmp_path, runs=tmp_path)
+    experiment = replace(script.experiment, data=lambda *asked: (there, script.load(*asked)[1]))
     run = "arms", (script.Arm(1.0),), 3
     with pytest.raises(OSError, match=f"lacks Fashion-MNIST, on which the others train. Lay it below {tmp_path}"):
-        worker.carry_out(0, print, script.experiment, settings, {"data": "Fashion-MNIST"}, *run)
+        worker.carry_out(0, print, experiment, settings, {"data": "Fashion-MNIST"}, *run)
     assert not list(tmp_path.iterdir())
 
 

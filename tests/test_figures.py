@@ -21,6 +21,7 @@ from matplotlib.colors import to_hex
 from common import plots
 from common.experiment import records
 from figures import benchmark, ex2a, ex2b
+from figures.arms import Arms, total_norms
 
 FIGURES = Path(ex2a.__file__).parent
 
@@ -294,6 +295,25 @@ def test_every_number_is_that_of_its_label_panel_and_axis_whichever_arms_there_a
         assert ends.issuperset(re.findall(r"[\d.]+%", re.sub(r"within \d+%", "", title))), title
         drawn.update(key(value) for item in found for value in item.y)
     assert not [facts for number, facts in every if needed(facts) and key(number) not in drawn]
+    if module is ex2a:  # of what is compared by layer, every layer
+        mine = Arms(record)
+        meant = [row for one in mine.strong for row in (*one["layer_variance"], *one["initial"]["signal"])]
+        meant += [row for one in mine.default for layer in total_norms(one) for row in layer]
+        assert {key(np.mean(row)) for row in meant} <= drawn
+
+
+def test_the_growth_of_the_cost_has_the_numbers_of_its_axes():
+    draw, whole = random.Random(0), (50, 30, 30)
+    nets = (1, whole), (4, whole), (5, (20,) * 3), (5, (90,) * 3), (5, (30,)), (5, (30, 30))
+    rows = [{"contender": f"{n} members of {'-'.join(map(str, net))}", "seconds": draw.random()} for n, net in nets]
+    rate = draw.random()
+    ((_, picture),) = benchmark.draw({"growth": [*rows, {"contender": "arithmetic", "seconds": rate}]})
+    for at, axes, what, x in zip((0, 2, 4), picture.axes, ("members", "width", "layers"), ([1, 4], [20, 90], [1, 2])):
+        measured, alone = axes.get_lines()
+        bound = [benchmark.operations(net) * rate / 1e9 for _, net in nets[at : at + 2]]
+        assert axes.get_xlabel().startswith(what) and [*measured.get_xdata()] == [*alone.get_xdata()] == x
+        assert [*measured.get_ydata()] == [row["seconds"] for row in rows[at : at + 2]]
+        assert alone.get_linestyle() == "--" and alone.get_ydata() == pytest.approx(bound)
 
 
 def test_a_curve_has_a_gap_where_a_seed_has_no_number():

@@ -129,6 +129,19 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(whole, call, tmp_p
     assert call(folder).code == 0 and folder.record() == whole[0].record()
 
 
+def test_plot_only_replaces_every_picture(third, call, monkeypatch):
+    files, draw = [third.path / f"out/third_{name}.png" for name in ("loss", "more", "last")], script.draw
+    expected = files[0].read_bytes()
+    for file in files:
+        file.write_bytes(b"old")
+    monkeypatch.setattr(
+        script, "draw", lambda record: [(file.name, made) for file in files for _, made in draw(record)]
+    )
+    said = call(third, "--plot-only").stdout
+    assert said.splitlines()[-4:-1] == [file.name for file in files]
+    assert [file.read_bytes() for file in files] == [expected] * 3
+
+
 def test_a_figure_that_is_interrupted_is_the_old_one(third, call, monkeypatch):
     class Interrupted:
         def save(self, file):
@@ -281,12 +294,13 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_of_the_same_name(thir
 
 def test_epochs_that_are_trained_again_count_once(monkeypatch):
     """As where a worker died behind two of them, and another began anew."""
-    steps, added, told = [], [], (1, 2, 0, 1, 3, SimpleNamespace(result=lambda: [{"name": "x", "loss": [1.0]}]))
-    monkeypatch.setattr(progress.Progress, "step", lambda self, epochs, **how: steps.append(epochs))
+    steps, added, told = [], [], (1, 2, 0, 1, 3, SimpleNamespace(result=lambda: [{"name": "x", "loss": [1.0]}] * 2))
+    monkeypatch.setattr(progress.Progress, "step", lambda self, epochs, **how: steps.append((epochs, self._epochs)))
     workers = SimpleNamespace(sweep=lambda name, calls: [(0, event) for event in told])
     book = SimpleNamespace(shared={}, add=lambda *entered: added.append(entered))
-    script.experiment._sweep(workers, script.Settings(), book, [("arms", ("a case",), 3)])
-    assert steps == [1, 1, 0, 0, 1, 0] and added == [("arms", ("a case",), told[-1].result())]
+    script.experiment._sweep(workers, script.Settings(), book, [("arms", ("one case", "another"), 3)])
+    assert steps == [(epochs, 6) for epochs in (2, 2, 0, 0, 2, 0)]  # of two networks
+    assert added == [("arms", ("one case", "another"), told[-1].result())]
 
 
 def test_the_pace_is_that_of_what_is_new(monkeypatch, capsys):

@@ -114,6 +114,14 @@ def test_accuracies_are_shares_and_no_number_belongs_to_a_run_that_ended_so():
     assert [line.partition(":")[0] for line in meanings([entry])] == ["non-finite"] and not [*meanings([arm(2)])]
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("script", [ex2a_vanishing, ex2b_adam, cnn, rescue])
+def test_generated_data_does_not_replace_a_committed_record(script, fresh):
+    path = ROOT / script.experiment.folder / f"{script.experiment.name}.json"
+    with pytest.raises(OSError, match="which generated data does not replace"):
+        book.Book(script.experiment, script.Settings(stand_in=True, fresh=fresh), path, "stand-in", {})
+
+
 def book_of(script, settings, path):
     """The Book of a record that is there, on the data that it was made on."""
     record, known = records.read(path), settings.determining() | script.experiment.fixed

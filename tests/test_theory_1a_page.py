@@ -153,7 +153,15 @@ def test_page():
     page = Page(
         TEXT,
         "1a",
-        names=("50-digit arithmetic", "first step", "second step", "third step", "first weights", "first loss"),
+        names=(
+            "50-digit arithmetic",
+            "first step",
+            "second step",
+            "third step",
+            "first weights",
+            "first loss",
+            "| difference |",
+        ),
     )
     page.given("10^{-8}", "0.9", "0.999", "0.1", "0.001", "0.9^{2}", "0.999^{2}")  # delta, the rates and 1 - rates
     page.given("8.4", "8.5", "8.7")  # algorithms of the book
@@ -293,13 +301,20 @@ def test_the_script_prints_the_tables_of_the_page():
 
 
 def test_figure(tmp_path, monkeypatch):
-    """It names where each walk ends; redrawing walks.png gives the same bytes, with the versions that drew it."""
+    """It has every step and names the ends; redrawing gives the same bytes, with the versions that drew it."""
     made, figure = [], plots.figure
     monkeypatch.setattr(plots, "figure", lambda *said, **more: made.append(figure(*said, **more)) or made[-1])
     walks.draw(tmp_path / "walks.png")
     ((picture, (axes,)),) = made
     ends = {f"{name} {float(exact(name)[2]['w_x']):.2f}" for name in ("SGD", "AdaGrad", "RMSProp", "Adam")}
     assert {text.get_text() for text in axes.texts} - {""} == ends
+    named = {text.get_color(): text.get_text().rpartition(" ")[0] for text in axes.texts if text.get_text()}
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o" and line.get_color() in named]
+    for line in dots:
+        places = [row["w_x"] for row in exact(named[line.get_color()])]
+        assert line.get_xdata() == pytest.approx([float(w) for w in places])
+        assert line.get_ydata() == pytest.approx([float(height(w)[1]) for w in places])
+    assert len(dots) == 4
     assert " ".join(picture.get_supxlabel().split()).endswith("numbers: w after the third step")
     redrawn, shipped = ((folder / "walks.png").read_bytes() for folder in (tmp_path, THEORY))
     assert [path.name for path in tmp_path.iterdir()] == ["walks.png"] and b"Software" not in redrawn

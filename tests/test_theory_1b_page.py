@@ -17,6 +17,7 @@ from test_theory_1a_page import THEORY
 from test_theory_1b import SLOPES, TEXT, chain, entering, sigma, sigma_slope, supremum
 from test_theory_1b_networks import fixed_point, predicted, wide
 
+import ex2a_vanishing
 from common import theory
 from theory import walks
 
@@ -96,7 +97,7 @@ the mean square of their difference changes by $`f_l^2`$ from layer $`l`$ to lay
 
 
 def test_page():
-    page = Page(TEXT, "1b", NAMES)
+    page = Page(TEXT, "1b", (*NAMES, "Take two images whose pre-activations differ"))
     of_the_items(page)
     sheets_network(page)
     wide_layers(page)
@@ -176,7 +177,9 @@ def wide_layers(page):
     page.says(r"below $`g/4 = {}`$", math.sqrt(1 / 3) / 4)
     page.says(r"the factor stays at {}.", found["Sigmoid, gain 4"][2])
     below = [theory.signal(wide(16.0, 1000, centred=True).factor[:n], 1.0)[0] for n in (100, 1000)]
-    page.says(r"a hundred layers cost a factor of {}, a thousand {}.", *below)
+    page.says(r"a hundred layers cost a factor of {}, a thousand {}.", *below, true=below[1] < below[0] < 1)
+    equal = (theory.variances(name, 1, 30, 30) for name in ("kaiming_a1", "kaiming_a1_fan_out"))
+    page.claims({"in layers of equal width fan-in and fan-out agree": len({*equal}) == 1})
     page.says(r"grows by {} per layer going back", found["Sigmoid, gain 6, centred biases"][2] - 1)
 
 
@@ -251,7 +254,8 @@ def comparisons():
         "is at least $`n_{l-1}/4`$, so the gradient of the weights vanishes as the signal does": gradients,
         "their product is the same in all layers, and the gradient": gradients,
         "of the weights looks flat while the signal vanishes": gradients,
-        "their variance across images so shrinks over the four steps of the sheet's network": across,
+        "where pre-activations do differ little, their variance across images so shrinks over the four steps": across,
+        "which agree for $`n_{i-1} = n_i`$": proved_by(items.test_the_conditions_preserve_the_variance),
         "such a network gives nearly the same output to all images": across,
         "The crude bound is for weights below 1 in a chain": never,
     }
@@ -259,7 +263,25 @@ def comparisons():
 
 def test_index():
     """The index prints true numbers and names tests that exist."""
-    page = Page((THEORY / "README.md").read_text(encoding="utf-8"), "theory/README.md")
+    names = (
+        "the answer comes first",
+        "its largest value with",
+        "does to all this",
+        "last section",
+        "one half or nothing",
+    )
+    names += "from the input, 1 first", "**both parts**", "the steepest chain", "leaves no place for", "although all"
+    names += "For more than two variables", "none: a slip", "the last sheet", "linear last layer", "reader's last sheet"
+    names += "The last batch each iteration", "| none |", "one is called the deepest", "third one as the deepest"
+    names += (
+        "a factor one half",
+        "the first steps differ by",
+        "Squared difference",
+        "cannot be applied",
+        "is no maximum",
+    )
+    names += "cannot mean iteration", "Random search outperforms grid search", "of which few matter"
+    page = Page((THEORY / "README.md").read_text(encoding="utf-8"), "theory/README.md", names)
     page.given("0", "1", "2", "4", "50", "30", "64")  # the sheet's own
     page.says("the first steps differ by {}.", exact("RMSProp, PyTorch")[0]["dw_x"] - exact("RMSProp")[0]["dw_x"])
     tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_theory_1*.py"))
@@ -267,14 +289,20 @@ def test_index():
     assert named and [name for name in named if f"def {name}(" not in tests] == []
     for ours, name in PYTORCHS.items():
         page.claims({f"`{'`, `'.join(ours)}`, PyTorch's `{name}` |": True})  # as test_torch_agrees_... calls them
-    assert [one for one in page.unchecked() if "the word" not in one] == []  # it compares nothing of its own
+    xavier = {arm.hidden for arm in ex2a_vanishing.ARMS if arm.init == "xavier_normal"}
+    late = {name: abs(exact(name)[2]["w_x"] - exact(name, mpmath.mpf(1) / 2)[2]["w_x"]) for name in walks.RULES}
     places = {name: min(key for key in exact(name)[0] if "delta" in key) for name in ("RMSProp", "AdaGrad", "Adam")}
     written = [name for name, key in places.items() if key.startswith("sqrt(delta")]
     page.claims(
         {
             "who write it inside the root for RMSProp and outside for AdaGrad and Adam": written == ["RMSProp"],
             "PyTorch writes it outside everywhere": "RMSProp, PyTorch" in walks.RULES,
-            "With the half, SGD moves by half the gradient, and the adaptive rules change in late digits only": True,
+            "With the half, SGD moves by half the gradient, and the adaptive rules change in late digits only": late[
+                "SGD"
+            ]
+            > 0.1
+            > 1e-4
+            > max(late[name] for name in late if name != "SGD"),
             "counts the neurons of the wrong layer and leaves out all earlier layers": proved_by(
                 items.test_the_printed_formula_and_its_index_are_wrong
             ),
@@ -282,6 +310,21 @@ def test_index():
                 items.test_the_conditions_preserve_the_variance
             ),
             "For pairs the statement is false": proved_by(items.test_what_item_3_needs),
+            "For RMSProp both are done": {"RMSProp", "RMSProp, PyTorch"} <= {*walks.RULES},
+            "the formula holds for all $`i`$": proved_by(items.test_the_formulas_of_item_1),
+            "for $`i < n`$ slopes near 1/4 need weights near 0, which are factors of the derivative too": proved_by(
+                items.test_a_search_over_all_weights_finds_the_supremum
+            ),
+            "The least upper bound, computed for up to eight slopes": max(items.SLOPES) == 8,
+            "for equal widths if every earlier layer preserves the variance": proved_by(
+                items.test_the_formulas_of_items_4_and_6
+            ),
+            "the same statement about the next layer": proved_by(items.test_the_conditions_preserve_the_variance),
+            "Xavier belongs on (50, 30, 30): it is studied on both": xavier == {(50, 30, 30), (50, 30, 30, 30)},
+            "the last batch of each epoch, shorter than the others where the batch size does not divide": 60000 % 64
+            == 32,
+            "claim no advantage. | an honest comparison of both": True,  # cited
+            "The best classifier": True,  # the sheet's words
             r"| $`k`$ | number of slopes between $`w_i`$ and the output, $`n - i + 1`$ |": proved_by(
                 items.test_the_formulas_of_item_1
             ),
@@ -297,4 +340,5 @@ def test_index():
             ),
         }
     )
+    assert page.unchecked() == []
     page.every_digit_matters()

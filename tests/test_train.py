@@ -79,9 +79,9 @@ def test_a_run_is_restored_also_where_nothing_is_left_to_train():
 
 @pytest.mark.parametrize("batch, value", [(0, math.inf), (1, -math.inf), (2, math.nan)])
 def test_one_logit_of_any_batch_that_is_not_finite_is_seen(batch, value):
-    logits, labels = torch.zeros(3, 8, 10), torch.zeros(8, dtype=torch.int64)
-    logits[batch, 7, 3] = value
-    assert train.evaluate(nn.Identity(), [(one, labels) for one in logits])["finite"] == [False]
+    logits, labels = torch.zeros(3, 2, 10, 8), torch.zeros(8, dtype=torch.int64)  # of two members
+    logits[batch, 1, 3, 7] = value
+    assert train.evaluate(nn.Identity(), [(one, labels) for one in logits])["finite"] == [True, False]
 
 
 def test_statuses():
