@@ -4,6 +4,12 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import test_cluster
+import test_figures
+import test_published
+import test_records
+import test_reference
+import test_states
 from answers import ADAM, BENCH, DEEP, RANDOM, RECORD, RELUS, RESCUE, ROOT, SEARCHED, SGD, SIGMOIDS, accuracy, arm
 from answers import finals, norms, over_seeds, p
 from claims import Page, proved_by
@@ -111,9 +117,6 @@ def check_cluster(page):
         true=True,
     )
     page.says("with {} runs takes {} s", 10000, write)
-    page.claims(
-        {"a run that was under way ends alone on its worker and leaves its state": True}
-    )  # as test_cluster shows
     page.says("more than {} workers, with", round(3600 / write, -2), true=True)
     assert {*re.findall(r"tcp://HOST:(\d+)", page.text)} == {str(Scheduler.default_port)}
 
@@ -218,18 +221,40 @@ def check_links(text, points):
         assert anchor.startswith(start) and path.endswith(folder or path) and f"-{points[item]}-point" in anchor, item
 
 
+DONE = {  # what README.md says that the program does, and the beginning of the name of the test that shows it
+    "(every arm on tiny generated data)": (test_reference, "2a"),
+    "the same command goes on after the last finished epoch": (test_states, "a_run_goes_on_behind_its_last_epoch"),
+    "the next start trains only it": (test_records, "arms_that_are_gone_are_dropped_and_the_missing_ones_alone"),
+    "every file is checked against its published checksum": (test_published, "a_damaged_file_is_named"),
+    "draws from the record alone, whichever arms it has": (test_figures, "every_number_is_that_of_its_label"),
+    "results do not depend on how many there are": (test_records, "a_cluster_gives_the_same_record"),
+}
+DONE_ELSEWHERE = {  # the same of figures/speed.md
+    "where workers declare `--resources GPU=1`, only those are used": (
+        test_cluster,
+        "threads_take_a_run_each_and_gpus",
+    ),
+    "another one repeats its run": (test_cluster, "a_worker_that_dies_is_replaced"),
+    "what came back is kept and the same command goes on, while a run that was under way ends alone on its worker and "
+    "leaves its state there": (test_cluster, "a_worker_that_dies_is_replaced_by_another_and_a_scheduler_that_dies"),
+}
+
+
+def shown(done):
+    return {words: any(name.startswith(f"test_{test}") for name in vars(file)) for words, (file, test) in done.items()}
+
+
 def test_the_front_page():
     names = (  # some of them what the commands do, which other tests prove
         "two scripts; in two ways; On two cores; has two parts; "
         "Vanishing gradients and; Where do three steps of SGD, AdaGrad, RMSProp and Adam lead; "
         "which variance of "
-        "the weights prevents it; but were not at hand; its members' weights; results do not depend on how many "
-        "there are; every number recomputed; every figure; deepest Sigmoid network; first step; Why do gradients "
-        "vanish; Do gradients vanish; Is Adam better than SGD, and random search better; more machines; every arm "
-        "on tiny generated data; lists all; the same command; after the last finished epoch; trains only it; "
-        "every file is checked; the record alone; every layer holds"
+        "the weights prevents it; but were not at hand; its members' weights; every number recomputed; every figure; "
+        "deepest Sigmoid network; first step; Why do gradients vanish; Do gradients vanish; "
+        "Is Adam better than SGD, and random search better; more machines; lists all; every layer holds"
     ).split("; ")
     page = Page(read("README.md"), "README.md", names, True)
+    page.claims(shown(DONE))
     curves = [entry for entry in Arms(RECORD).deep if entry["activation"] == "sigmoid"]
     how, used = ("hidden", "optimizer", "lr", "momentum", "batch_norm"), [DEEP, "sgd", 0.005, 0, False]
     words = "weights below {} in size each Sigmoid layer shrinks the gradient at least fourfold"
@@ -286,12 +311,12 @@ def test_the_front_page():
 def test_the_page_on_speed():
     names = (
         "times as fast as the tutorial; machine that helps; runs of both exercises; more machines; More machines; "
-        "arithmetic alone; "
-        "no file system; only those are used; only wait; the same command; what came back is kept; "
-        "with all workers; no limit; wait for half a second; after every run; nothing beside hours; "
+        "arithmetic alone; no file system; only wait; with all workers; no limit; wait for half a second; "
+        "after every run; nothing beside hours; "
         "better cut into several"
     ).split("; ")
     page = Page(read("figures/speed.md"), "figures/speed.md", names)
+    page.claims(shown(DONE_ELSEWHERE))
     check_speed(page)
     check_cluster(page)
     assert page.unchecked() == []

@@ -294,6 +294,11 @@ def grown(name):
 
 
 def test_the_script_prints_the_tables_of_the_page():
+    said = Page(
+        walks.__doc__, "theory/walks.py", ("AdaGrad, RMSProp and Adam take", "in three steps", "double precision")
+    )
+    said.claims({"print every value of every step": True, "for w_x and w_y separately": True})  # as is seen below
+    assert said.unchecked() == []
     for name, rule in walks.RULES.items():
         lines = [re.split(r"\s{2,}", line.strip()) for line in walks.table(walks.walk(rule)).splitlines()]
         rows = [f"| {latex(key)} | {' | '.join(values)} |" for key, *values in lines]
