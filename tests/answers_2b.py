@@ -54,7 +54,7 @@ def off_the_shelf(page):
     assert ADAM[0]["lr"] == usual["lr"]
     page.says("test accuracy over {} epochs of CIFAR-10, and the last ten enlarged", 50, true=True)
     page.claims(
-        {"It replaces the classifier of the last sheet": True, "trains it with Adam and with SGD": True}
+        {"It replaces the classifier of the last sheet": True, "trains it with Adam and SGD": True}
     )  # of the sheet's wording
     widths = " / ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
     parameters = sum(weight.numel() for weight in models.cnn(32, 0).parameters())
@@ -70,10 +70,10 @@ def off_the_shelf(page):
     page.says(words, parameters, true=made[-3:] == ["AdaptiveAvgPool2d", "Flatten", "Linear"])
     planned = sum(len(cases) for _, cases in ex2b_adam.plan(ex2b_adam.Settings(seeds=3)).values())
     so_far = len(seeds_of("sgd", 0.01)) == 3 and len(seeds_of("adam", 0.01)) == 1
-    words = "Of its {} runs the record has {}: Adam at {} has only one seed"
+    words = "Of the command's {} runs the record has {}: Adam at {} has only one seed"
     page.says(words, planned, len(RUNS), 0.01, true=so_far)
     page.says("batches of {}, a constant rate, no weight decay", ex2b_adam.BATCH_SIZE, true=True)
-    page.says("SGD has momentum {}. Of its", ex2b_adam.MOMENTUM)
+    page.says("SGD has momentum {}. Of the command's", ex2b_adam.MOMENTUM)
     words = "that of the whole training set at the end, in evaluation mode and without crops"
     page.claims({words: True, "enlarged: Adam by default beside SGD": True})  # as test_reference.py proves
 

@@ -293,7 +293,7 @@ def test_the_front_page():
     for text in (page.text, read("theory/README.md").partition("## Notation")[0] + read("figures/README.md")):
         check_links(text, dict(points))
     stand_in = ex2a_vanishing.experiment._path(ex2a_vanishing.Settings(), "stand-in").parent.relative_to(ROOT)
-    page.claims({f"takes its place, loudly, with results in `{stand_in}/`": True})
+    page.claims({f"Failing both, a generated stand-in takes its place, loudly, with results in `{stand_in}/`": True})
     shape = tuple(models.linears(models.mlp((50,), "sigmoid", [("default", 0)] * 3))[0].weight.shape)
     mlp = seconds_of("2a")
     groups = ex2a_vanishing.together("arms", ex2a_vanishing.ARMS, ex2a_vanishing.Settings())
