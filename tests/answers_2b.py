@@ -90,7 +90,7 @@ def against_sgd(page):
     least, found = p(range(3), range(10, 13)), p(ADAM_TEST, SGD_TEST)
     words = "Every seed of Adam is above every seed of SGD: p is {}, the least possible"
     page.says(words, found, true=min(ADAM_TEST) > max(SGD_TEST) and found == least)
-    page.says("SGD at {} has {} ± {}.", 0.01, *mean_and_spread(over_seeds(seeds_of("sgd", 0.01))[1]))
+    page.says("SGD at {}: {} ± {} in the test.", 0.01, *mean_and_spread(over_seeds(seeds_of("sgd", 0.01))[1]))
     columns = [(ADAM_TRAIN, SGD_TRAIN), (ADAM_TEST, SGD_TEST), (late(ADAM), late(SGD)), (losses(ADAM), losses(SGD))]
     rows = [[*map(in_percent, same), np.mean(loss)] for *same, loss in zip(*columns)]
     rows = [["Adam 1e-3", *rows[0]], ["SGD 1e-1", *rows[1]], ["p", *(p(*pair) for pair in columns)]]
@@ -98,7 +98,7 @@ def against_sgd(page):
     adam, sgd = ([np.mean(values) for values in column] for column in zip(*columns))
     disagree = adam[0] < sgd[0] and adam[2] < sgd[2] and adam[3] > sgd[3] and adam[1] > sgd[1]
     undecided = disagree and all(p(*pair) > 0.05 for pair in columns)
-    words = "In training and over the last ten epochs SGD's means are higher, and its loss is lower: not decided either"
+    words = "In training and over the last ten epochs SGD's means are higher, its loss lower: not decided either"
     page.claims({words: undecided})
 
 
