@@ -221,27 +221,33 @@ def check_links(text, points):
         assert anchor.startswith(start) and path.endswith(folder or path) and f"-{points[item]}-point" in anchor, item
 
 
-DONE = {  # what README.md says that the program does, and the beginning of the name of the test that shows it
-    "(every arm on tiny generated data)": (test_reference, "2a"),
-    "the same command goes on after the last finished epoch": (test_states, "a_run_goes_on_behind_its_last_epoch"),
-    "the next start trains only it": (test_records, "arms_that_are_gone_are_dropped_and_the_missing_ones_alone"),
-    "every file is checked against its published checksum": (test_published, "a_damaged_file_is_named"),
-    "draws from the record alone, whichever arms it has": (test_figures, "every_number_is_that_of_its_label"),
-    "results do not depend on how many there are": (test_records, "a_cluster_gives_the_same_record"),
-}
-DONE_ELSEWHERE = {  # the same of figures/speed.md
-    "where workers declare `--resources GPU=1`, only those are used": (
-        test_cluster,
-        "threads_take_a_run_each_and_gpus",
+DONE = {  # what README.md says that the program does
+    "(every arm on tiny generated data)": proved_by(test_reference.test_2a),
+    "the same command goes on after the last finished epoch": proved_by(
+        test_states.test_a_run_goes_on_behind_its_last_epoch_to_the_same_bits
     ),
-    "another one repeats its run": (test_cluster, "a_worker_that_dies_is_replaced"),
-    "what came back is kept and the same command goes on, while a run that was under way ends alone on its worker and "
-    "leaves its state there": (test_cluster, "a_worker_that_dies_is_replaced_by_another_and_a_scheduler_that_dies"),
+    "the next start trains only it": proved_by(
+        test_records.test_arms_that_are_gone_are_dropped_and_the_missing_ones_alone_are_trained
+    ),
+    "every file is checked against its published checksum": proved_by(
+        test_published.test_a_damaged_file_is_named_and_not_replaced
+    ),
+    "draws from the record alone, whichever arms it has": proved_by(
+        test_figures.test_every_number_is_that_of_its_label_panel_and_axis_whichever_arms_there_are
+    ),
+    "results do not depend on how many there are": proved_by(
+        test_records.test_a_cluster_gives_the_same_record_states_and_picture
+    ),
 }
-
-
-def shown(done):
-    return {words: any(name.startswith(f"test_{test}") for name in vars(file)) for words, (file, test) in done.items()}
+REPLACED = proved_by(test_cluster.test_a_worker_that_dies_is_replaced_by_another_and_a_scheduler_that_dies_is_one_line)
+DONE_ELSEWHERE = {  # the same of figures/speed.md
+    "where workers declare `--resources GPU=1`, only those are used": proved_by(
+        test_cluster.test_threads_take_a_run_each_and_gpus_that_workers_declare_one_each
+    ),
+    "another one repeats its run": REPLACED,
+    "what came back is kept and the same command goes on, while a run that was under way ends alone on its worker and "
+    "leaves its state there": REPLACED,
+}
 
 
 def test_the_front_page():
@@ -254,7 +260,7 @@ def test_the_front_page():
         "Is Adam better than SGD, and random search better; more machines; lists all; every layer holds"
     ).split("; ")
     page = Page(read("README.md"), "README.md", names, True)
-    page.claims(shown(DONE))
+    page.claims(DONE)
     curves = [entry for entry in Arms(RECORD).deep if entry["activation"] == "sigmoid"]
     how, used = ("hidden", "optimizer", "lr", "momentum", "batch_norm"), [DEEP, "sgd", 0.005, 0, False]
     words = "weights below {} in size each Sigmoid layer shrinks the gradient at least fourfold"
@@ -316,7 +322,7 @@ def test_the_page_on_speed():
         "better cut into several"
     ).split("; ")
     page = Page(read("figures/speed.md"), "figures/speed.md", names)
-    page.claims(shown(DONE_ELSEWHERE))
+    page.claims(DONE_ELSEWHERE)
     check_speed(page)
     check_cluster(page)
     assert page.unchecked() == []
