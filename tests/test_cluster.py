@@ -117,6 +117,26 @@ def test_a_signal_waits_until_they_have_started(sent, end):
     assert reached and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_second_ctrl_c_waits_until_all_is_closed(tmp_path, monkeypatch):
+    closed = []
+
+    class Part:
+        def __init__(self, *_, **__):
+            pass
+
+        def close(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            closed.append(self)
+
+    monkeypatch.setattr(dask.config, "config", copy.deepcopy(dask.config.config))
+    monkeypatch.setattr(engine, "LocalCluster", Part)
+    monkeypatch.setattr(engine, "Client", Part)
+    with pytest.raises(KeyboardInterrupt), engine.of_this_machine(tmp_path):
+        raise KeyboardInterrupt
+    assert len(closed) == 2
+
+
 def test_the_data_are_read_once_for_all_threads_of_a_worker():
     """From below the scripts where no folder is given."""
     read = []

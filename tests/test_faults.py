@@ -34,7 +34,7 @@ def workers(process):
 
 
 def test_signals_end_it_quietly_and_kills_at_once_while_workers_start_and_train(long, call, tmp_path):
-    """Sent to the script alone, as by kill, or to its whole group, as a terminal sends Ctrl-C; also twice."""
+    """Sent to the script alone, as by kill, or to its whole group, as a terminal sends Ctrl-C; also while it ends."""
     folder = Folder(tmp_path)
 
     def is_there(process):
@@ -58,6 +58,7 @@ def test_signals_end_it_quietly_and_kills_at_once_while_workers_start_and_train(
         assert second.code == 1 and f"is in use (by process {process.pid})" in second.stderr
         for _ in range(times):
             send(process.pid, sent)
+            time.sleep(0.05)
         end = ended(process)
         code = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}[sent]
         assert end.code == code, (moment, end.stderr)

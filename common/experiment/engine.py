@@ -125,11 +125,11 @@ def of_this_machine(folder):
             cluster, failed = _within(30, start)
         if failed:
             raise OSError(f"no worker process has started ({failed}). Is this machine's loopback interface up?")
-        with Client(cluster) as client, _failures_named("this machine's scheduler"):
+        with _connected(Client(cluster), "this machine's scheduler") as client:
             yield Engine(client, cluster=cluster)
     finally:
         if cluster:
-            _within(60, cluster.close)  # it may fail or wait for ever where a worker is being replaced
+            _end(cluster.close)
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def of_cluster(address):
     client, failed = _within(PATIENCE + 1, partial(Client, address, timeout=PATIENCE))
     if failed:
         raise OSError(f"no scheduler answers at {address} ({failed}). Start one with: dask scheduler")
-    with client, _failures_named(f"the scheduler at {address}"):
+    with _connected(client, f"the scheduler at {address}"):
         found = client.scheduler_info(n_workers=-1)["workers"].values()
         gpus = int(sum(worker["resources"].get("GPU", 0) for worker in found))
         places = gpus or sum(worker["nthreads"] for worker in found)
@@ -159,15 +159,23 @@ def of_cluster(address):
 
 
 @contextmanager
-def _failures_named(scheduler):
-    """Make what Dask raises where its parts die an OSError of one line."""
+def _connected(client, scheduler):
+    """Yield the Client and close it; make what Dask raises where its parts die an OSError of one line."""
     try:
-        yield
+        yield client
     except KilledWorker as error:
         died = f"a run's workers died again and again ({error.last_worker.address}; out of memory?)"
         raise OSError(f"{died}; {options.AGAIN}") from None
     except (CancelledError, CommClosedError):
         raise OSError(f"{scheduler} is gone; {options.AGAIN}") from None
+    finally:
+        _end(client.close)
+
+
+def _end(close):
+    """Let a part of Dask close; a second Ctrl-C waits for that, since halfway it would give tracebacks."""
+    with _held_back():
+        _within(60, close)  # it may fail or wait for ever where a worker is being replaced
 
 
 def _within(seconds, call):
