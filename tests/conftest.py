@@ -1,12 +1,14 @@
 """What the tests share."""
 
+import io
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from started import Ended, Folder, ended, until
+from started import Ended, Folder, until
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,19 +33,6 @@ def real_data():
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory):
-    """The third exercise as its script trains it on this machine, undisturbed: (its Folder, how it Ended)."""
-    folder = Folder(tmp_path_factory.mktemp("whole ä"))
-    return folder, ended(folder.start("--jobs", "1"))
-
-
-@pytest.fixture
-def third(whole, tmp_path):
-    """A Folder for the third exercise, with all that the undisturbed one made."""
-    return Folder(tmp_path).copy_of(whole[0], "out", "runs")
-
-
-@pytest.fixture(scope="session")
 def places():
     """Return a function that starts a Dask cluster of one worker within this process, once for each kind of worker."""
     from distributed import LocalCluster
@@ -62,8 +51,8 @@ def places():
         cluster.close()
 
 
-@pytest.fixture
-def call(places, monkeypatch, capsys):
+@pytest.fixture(scope="session")
+def call(places):
     """Return a function that does what a script does, within this process: its runs are trained on such a cluster, or
     on that of an address.
 
@@ -71,22 +60,33 @@ def call(places, monkeypatch, capsys):
     """
     from tests import third
 
-    ending = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which a script changes
-
     def called(folder, *flags, script=third, address=None, **kind):
-        cluster, code = None if address else places(**kind), 0
+        cluster, code, out, err = None if address else places(**kind), 0, io.StringIO(), io.StringIO()
         flags = "--scheduler", address or cluster.scheduler_address, *folder.flags, *flags
-        monkeypatch.setattr(sys, "argv", [script.__file__, *flags])
-        capsys.readouterr()
-        try:
-            script.experiment.main(script.__doc__)
-        except SystemExit as end:
-            code = end.code
+        ending = signal.getsignal(signal.SIGTERM)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", [script.__file__, *flags])
+            patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # which a script changes
+            try:
+                script.experiment.main(script.__doc__)
+            except SystemExit as end:
+                code = end.code
+        signal.signal(signal.SIGTERM, ending)
         assert address or until(lambda: not any(worker.state.executing for worker in cluster.workers.values()))
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err, said.err
-        return Ended(code, said.out, said.err)
+        assert "Traceback" not in err.getvalue(), err.getvalue()
+        return Ended(code, out.getvalue(), err.getvalue())
 
-    yield called
-    signal.signal(signal.SIGTERM, ending)
+    return called
+
+
+@pytest.fixture(scope="session")
+def whole(call, tmp_path_factory):
+    """The third exercise undisturbed: (its Folder, how it Ended)."""
+    folder = Folder(tmp_path_factory.mktemp("whole ä"))
+    return folder, call(folder)
+
+
+@pytest.fixture
+def third(whole, tmp_path):
+    """A Folder for the third exercise, with all that the undisturbed one made."""
+    return Folder(tmp_path).copy_of(whole[0], "out", "runs")

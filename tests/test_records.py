@@ -1,6 +1,6 @@
 """Records: written whole or not at all, behind every run, extended, never of other settings, by one process at a time.
 
-All of it on the third exercise, whose runs are trained on a Dask worker within this process.
+All of it on the third exercise, whose runs are trained on a Dask worker within this process, but for the first test.
 """
 
 import json
@@ -8,17 +8,19 @@ import math
 import os
 import platform
 import signal
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 import torch
-from started import Folder
+from started import Folder, ended
 
-from common.experiment import experiment, progress, records, worker
+from common.experiment import options, progress, records
 from tests import third as script
 
 EPOCHS, SEEDS, RUNS = 3, 3, 6
+GENERATED = "Generated data: without --quick and --stand-in real ones are used, if they can be had."
 
 
 def numbers(state):
@@ -43,8 +45,10 @@ def fails_at(monkeypatch, part, times=0):
 # ---- what an experiment gets ----
 
 
-def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole):
-    folder, end = whole
+def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole, tmp_path):
+    """From its script on this machine. A cluster gives the same, on which those tests stand that train within theirs."""
+    folder = Folder(tmp_path)
+    end = ended(folder.start("--jobs", "1"))
     assert end.code == 0
     record = json.loads(folder.file().read_text())
     assert record["schema"] == records.SCHEMA and record["exercise"] == "third" and record["data"] == "small images"
@@ -62,21 +66,16 @@ def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole)
         assert arm["versions"]["torch"] == torch.__version__.split("+")[0] and arm["machine"]["threads"] == 1
     (picture,) = (folder.path / "out").glob("*.png")
     assert picture.name == "third_loss.png" and picture.read_bytes()[:4] == b"\x89PNG" and folder.leftovers() == []
-    *table, look, drawn, numbers = end.stdout.splitlines()
+    *table, look, drawn, last = end.stdout.splitlines()
     assert table == [script.line(arm) for arm in record["arms"]]
-    assert str(folder.file().parent) in look and (drawn, numbers) == (picture.name, folder.file().name)
+    assert str(folder.file().parent) in look and (drawn, last) == (picture.name, folder.file().name)
     first, second, *lines, last = end.stderr.splitlines()
     assert "lacks of 6 entries" in first and second.endswith("small images (100 train images): 6 runs, 1 process")
     assert set(table) < set(lines) and "18/18 epochs" in last
-
-
-def test_a_cluster_gives_the_same_record_states_and_picture(whole, call, tmp_path):
-    """This is what all the tests stand on that train within this process."""
-    folder = Folder(tmp_path)
-    assert call(folder).code == 0 and folder.record() == whole[0].record()
+    assert folder.record() == whole[0].record()
     for mine, other in zip(folder.states(), whole[0].states(), strict=True):
         assert mine.name == other.name and numbers(mine) == numbers(other)
-    assert (folder.path / "out/third_loss.png").read_bytes() == (whole[0].path / "out/third_loss.png").read_bytes()
+    assert picture.read_bytes() == (whole[0].path / "out/third_loss.png").read_bytes()
 
 
 def test_what_is_no_longer_planned_leaves_the_record(third, call):
@@ -239,8 +238,7 @@ def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):
 
 def test_what_stands_in_for_data_that_is_lacking_is_said_to_do_so(third, call):
     third.change(data="stand-in")
-    said = "These data were generated. The same command once they can be had uses the real ones."
-    assert call(third, "--plot-only").stdout.splitlines()[-1] == said
+    assert call(third, "--plot-only").stdout.splitlines()[-1] == GENERATED
 
 
 @pytest.mark.parametrize(
@@ -248,13 +246,11 @@ def test_what_stands_in_for_data_that_is_lacking_is_said_to_do_so(third, call):
     [([], "figures"), (["--stand-in"], "figures/stand-in"), (["--quick", "--stand-in"], "figures/quick")],
 )
 def test_results_go_beside_the_scripts_each_kind_into_its_own_folder(call, tmp_path, monkeypatch, flags, folder):
-    for module in (experiment, worker):
-        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(options, "ROOT", tmp_path)
     monkeypatch.setattr(Folder, "flags", ())
     end = call(Folder(tmp_path), *flags)
     assert end.code == 0
-    said = f"These data were generated. The same command without {' and '.join(sorted(flags))} uses the real ones."
-    assert (said in end.stdout) == bool(flags) and (said if flags else "third.json") == end.stdout.splitlines()[-1]
+    assert end.stdout.splitlines()[-1] == (GENERATED if flags else "third.json")
     assert {path.parent for path in tmp_path.rglob("third*") if path.suffix in (".json", ".png")} == {tmp_path / folder}
     assert len(list((tmp_path / "runs").glob("third*.pt"))) == (4 if "--quick" in flags else RUNS)
     assert call(Folder(tmp_path), "--plot-only", *flags).stdout == end.stdout
@@ -294,13 +290,13 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_of_the_same_name(thir
 
 def test_epochs_that_are_trained_again_count_once(monkeypatch):
     """As where a worker died behind two of them, and another began anew."""
-    steps, added, told = [], [], (1, 2, 0, 1, 3, SimpleNamespace(result=lambda: [{"name": "x", "loss": [1.0]}] * 2))
-    monkeypatch.setattr(progress.Progress, "step", lambda self, epochs, **how: steps.append((epochs, self._epochs)))
+    steps, added, told = [], [], (1, 2, 0, 1, 3, [{"name": "x", "loss": [1.0]}] * 2)
+    monkeypatch.setattr(progress.Progress, "step", lambda self, epochs, **how: steps.append((epochs, self.total)))
     workers = SimpleNamespace(sweep=lambda name, calls: [(0, event) for event in told])
     book = SimpleNamespace(shared={}, add=lambda *entered: added.append(entered))
     script.experiment._sweep(workers, script.Settings(), book, [("arms", ("one case", "another"), 3)])
     assert steps == [(epochs, 6) for epochs in (2, 2, 0, 0, 2, 0)]  # of two networks
-    assert added == [("arms", ("one case", "another"), told[-1].result())]
+    assert added == [("arms", ("one case", "another"), told[-1])]
 
 
 def test_the_pace_is_that_of_what_is_new(monkeypatch, capsys):
@@ -311,8 +307,8 @@ def test_the_pace_is_that_of_what_is_new(monkeypatch, capsys):
         for seconds, epochs in ((9, 2), (51, 8), (60, 10)):
             now[0] += seconds
             shown.step(epochs)
-            assert ("left" in shown._bar.desc) == (epochs > 2)  # sooner it would be a guess
-        shown.say("a line")
+            assert ("left" in shown.desc) == (epochs > 2)  # sooner it would be a guess
+        shown.write("a line", file=sys.stderr)
         now[0] += 60
         shown.step(39)
         shown.step(1, finished=True)

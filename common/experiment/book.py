@@ -18,16 +18,16 @@ def _key(found):
 class Book:
     """The record of an experiment at `path`, on data called `what` of these sizes; OSError where it must not go there.
 
-    shared: what determines the results of all runs; outdated: whether it has entries that nobody plans now.
+    shared: what determines the results of all runs.
     """
 
     def __init__(self, experiment, settings, path, what, sizes):
         self.path, self._experiment, self._settings = path, experiment, settings
-        wanted = path.exists() and (what == "stand-in" or not settings.fresh)
-        there = records.read(path, experiment.shapes) if wanted else None
-        if there and what == "stand-in" and there["data"] != "stand-in":
+        if what == "stand-in" and path.exists() and records.read(path, {})["data"] != what:
             raise OSError(f"{path} is a record of real data, which generated data does not replace. Give another --out")
-        old = there if there and not settings.fresh else {"settings": {}, "seconds": 0}
+        old = {"settings": {}}
+        if path.exists() and not settings.fresh:
+            old = records.read(path, experiment.shapes)
         larger = {name: max(getattr(settings, name), old["settings"].get(name, 1)) for name in settings.EXTENDING}
         determining = settings.determining() | experiment.fixed | sizes
         self.shared = {"data": what} | {name: value for name, value in determining.items() if name not in larger}
@@ -41,10 +41,8 @@ class Book:
             "data": what,
             "settings": determining | larger,
             "planned": sum(map(len, self._entries.values())),
-            "seconds": old["seconds"] or 0,
+            "seconds": old.get("seconds") or 0,
         } | {name: old[name] for name in ("versions", "machine") if name in old}
-        found = sum(len(part) for part in old.values() if isinstance(part, list))
-        self.outdated = found > sum(len(entries) for entries in self._finished().values())
 
     def _check_same(self, old):
         """Refuse to mix a record with, or to replace it by, runs of other settings."""
@@ -83,7 +81,6 @@ class Book:
         self.write()
 
     def write(self):
-        records.write(self.path, self._record | self._finished())
-
-    def _finished(self):
-        return {part: [entry for entry in entries.values() if entry] for part, entries in self._entries.items()}
+        """Write the record: of what is planned, the entries that are there."""
+        finished = {part: [entry for entry in entries.values() if entry] for part, entries in self._entries.items()}
+        records.write(self.path, self._record | finished)

@@ -3,7 +3,6 @@
 import logging
 import os
 import pickle
-import platform
 import signal
 import sys
 import threading
@@ -17,12 +16,12 @@ from queue import Empty, SimpleQueue
 
 import dask
 from dask.utils import SerializableLock
-from distributed import Client, KilledWorker, LocalCluster, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
 from . import options
 
-PYTHON = ".".join(platform.python_version_tuple()[:2]) + "."
+PYTHON, TORCH = "{}.{}".format(*sys.version_info), version("torch")
 LOADING = SerializableLock("modules")  # one for all threads of a worker: a lazy module must not be loaded by two
 PATIENCE = 10  # seconds, with a scheduler that does not answer
 SILENT = logging.CRITICAL + 1
@@ -42,54 +41,50 @@ class Engine:
             self._cluster.scale(places)
             self.name = f"{places} process{'es' * (places > 1)}"
 
-    def submit(self, name, *arguments, topic=None):
+    def submit(self, name, *arguments, telling=None):
         """Return the distributed.Future of a call of the function "module:name", which is looked up where it is called.
 
-        topic: where it tells of itself; before the arguments it gets place and tell then, see sweep().
+        telling: (topic, number) of what it tells; before the arguments it gets place and tell then, see sweep().
         """
-        elsewhere, torch = not self._cluster, version("torch")
+        elsewhere = not self._cluster
 
         def on_worker(call):  # a local function travels by value: the scheduler opens it too, and needs nothing of ours
             host = get_worker()
-            if elsewhere and version("torch") != torch:
-                raise OSError(f"{host.address} has torch {version('torch')}, here is {torch}. Start it with the same")
             if elsewhere and os.getcwd() not in sys.path:
                 sys.path.insert(0, os.getcwd())
             with LOADING:
                 try:
                     function, arguments = resolve_name(name), pickle.loads(call)
                 except (ImportError, SystemExit) as error:
-                    raise OSError(
-                        f"{host.address} was not started in a checkout of this repository ({error})"
-                    ) from None
-            if topic is None:
+                    outside = f"{host.address} was not started in a checkout of this repository ({error})"
+                    raise OSError(outside) from None
+            if telling is None:
                 return function(*arguments)
-            place = host.name if isinstance(host.name, int) else 0
-            return function(place, lambda told: host.log_event(topic, told), *arguments)
+            (topic, number), place = telling, host.name if isinstance(host.name, int) else 0
+            return function(place, lambda told: host.log_event(topic, (number, told)), *arguments)
 
         return self._client.submit(on_worker, pickle.dumps(arguments), pure=False, resources=self._resources)
 
     def sweep(self, name, calls):
-        """Call the function with place, tell and each call; yield (number, what it tells or its Future) as they come.
+        """Call the function with place, tell and each call; yield (number, what it tells or returns) as they come.
 
         place: the worker's number on this machine, 0 on a cluster; tell() takes what can be sent as it is, a number or
         a text.
         """
-        events, futures = SimpleQueue(), []
-        for number, call in enumerate(calls):
-            topic = f"run {number} of {self._client.id}"
-            self._client.subscribe_topic(topic, lambda event, number=number: events.put((number, event[1])))
-            futures.append(self.submit(name, *call, topic=topic))
+        events, topic = SimpleQueue(), f"runs of {self._client.id}"
+        self._client.subscribe_topic(topic, lambda event: events.put(event[1]))
+        futures = [self.submit(name, *call, telling=(topic, number)) for number, call in enumerate(calls)]
         for number, future in enumerate(futures):
             future.add_done_callback(lambda future, number=number: events.put((number, future)))
         left = len(futures)
         while left:
             with suppress(Empty):
                 number, event = events.get(timeout=1)  # not for ever: Windows lets no signal through
-                yield number, event
-                if hasattr(event, "result"):
+                if isinstance(event, Future):
                     left -= 1
-                    event.release()  # or it would be called again where the worker that has its result dies
+                    event, future = event.result(), event
+                    future.release()  # or it would be called again where the worker that has its result dies
+                yield number, event
 
 
 @contextmanager
@@ -150,10 +145,11 @@ def of_cluster(address):
         places = gpus or sum(worker["nthreads"] for worker in found)
         if not places:
             raise OSError(f"the scheduler at {address} has no workers. Start some with: dask worker {address}")
-        for worker, versions in client.get_versions()["workers"].items():
-            python = versions["host"]["python"]
-            if not python.startswith(PYTHON):
-                raise OSError(f"{worker} has Python {python}, here is {PYTHON}. Start it with the same")
+        for worker, versions in client.get_versions(packages=["torch"])["workers"].items():
+            python, torch = versions["host"]["python"], versions["packages"]["torch"]
+            if not python.startswith(f"{PYTHON}.") or torch != TORCH:
+                there, here = f"Python {python} and torch {torch}", f"Python {PYTHON} and torch {TORCH}"
+                raise OSError(f"{worker} has {there}, here are {here}. Start it with the same")
         name = f"{places} place{'s' * (places > 1)} of {address}, dashboard {client.dashboard_link}"
         yield Engine(client, name, resources={"GPU": 1} if gpus else None)
 

@@ -13,34 +13,26 @@ from types import ModuleType
 
 import lazy_loader
 
-from . import options, records
+from . import options, progress, records
 from .book import Book
 
-engine, progress = (
-    lazy_loader.load(f"common.experiment.{name}", suppress_warning=True) for name in ("engine", "progress")
-)
-ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
-
-
-def alone(part, cases, settings):
-    """Train each case as a run of its own."""
-    return [(case,) for case in cases]
+engine = lazy_loader.load("common.experiment.engine", suppress_warning=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """What a script says of its experiment: `data`, `check` and `train` are called in worker processes, the rest here.
+    """What a script says of its experiment: `load`, `check` and `train` are called in worker processes, the rest here.
 
     A *case* is what becomes one entry of the record: a frozen dataclass with a `name`, whose compared fields say what
-    it is. A script defines one Experiment at its top level and calls main() under `if __name__ == "__main__"`.
+    it is. A script calls its Experiment `experiment`, at its top level, and main() under `if __name__ == "__main__"`.
     """
 
     name: str
     """of the record, <name>.json, and of the figures, <name>_*.png"""
     settings: type
     """the subclass of Options that is the command line"""
-    data: Callable
-    """data(folder, stand_in, quick): what the data is called, "stand-in" if it is generated, and {name: part of it}"""
+    load: Callable
+    """load(folder, stand_in, quick): what the data is called, "stand-in" if it is generated, and {name: part of it}"""
     plan: Callable
     """plan(settings): {part of the record: (epochs, cases in the record's order)}; by its module the script is found"""
     train: Callable
@@ -48,7 +40,7 @@ class Experiment:
     figures: ModuleType
     """draw(record) yields (file name, picture with a method save(file)), those first that are to be seen first;
     table(record) and line(entry) return text; SHAPES, if it is there, is what shapes.damage() takes"""
-    together: Callable = alone
+    together: Callable = lambda part, cases, settings: [(case,) for case in cases]
     """together(part, cases, settings): [cases that train as one run], in the order in which they shall be trained"""
     check: Callable = lambda settings, device: None
     """check(settings, device) raises ValueError where something cannot be trained"""
@@ -63,32 +55,14 @@ class Experiment:
 
     def main(self, description):
         """Read the command line, train what is missing, draw, print; the exit code says what happened."""
-        self._importable()._main(description)
-
-    def _importable(self):
-        """Return this experiment as workers know it: of the script imported under its own name."""
-        if self.plan.__module__ != "__main__":
-            return self
-        script = Path(self.plan.__globals__["__file__"]).resolve()
-        if script.is_relative_to(ROOT):
-            name = ".".join(script.relative_to(ROOT).with_suffix("").parts)
-        else:
-            name = script.stem
-            sys.path.insert(0, str(script.parent))
-        sys.modules.pop(name, None)  # a notebook may have imported it before it was edited
-        return _of(name, self.name)
-
-    def __reduce__(self):
-        return _arrived, (self.plan.__module__, self.name)
-
-    def _main(self, description):
         script = Path(sys.argv[0]).name
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         sys.unraisablehook = _again
         try:
-            settings = options.read(self.settings, description)
+            experiment = self._importable()
+            settings = options.read(experiment.settings, description)
             try:
-                results = self.run(settings)
+                results = experiment.run(settings)
             except BrokenPipeError:  # of stderr: with nobody to hear of it, no end is a success
                 sys.exit(1)
             print(results, flush=True)
@@ -100,6 +74,20 @@ class Experiment:
         except OSError as error:
             print(f"{script}: error: {error}", file=sys.stderr)
             sys.exit(1)
+
+    def _importable(self):
+        """Return this experiment as workers know it: of the script imported under its own name."""
+        if self.plan.__module__ != "__main__":
+            return self
+        script = Path(self.plan.__globals__["__file__"]).resolve()
+        folder = options.ROOT if script.is_relative_to(options.ROOT) else script.parent
+        sys.path.insert(0, str(folder))
+        name = ".".join(script.relative_to(folder).with_suffix("").parts)
+        sys.modules.pop(name, None)  # a notebook may have imported it before it was edited
+        return importlib.import_module(name).experiment
+
+    def __reduce__(self):
+        return _arrived, (self.plan.__module__,)
 
     def run(self, settings):
         """Train what is missing, which keeps the record up to date, and draw from it; return the results as text."""
@@ -113,19 +101,17 @@ class Experiment:
             drawn.append(name)
         lines = [self.figures.table(record), f"To look at in this order, in {path.parent}:", *drawn, path.name]
         if record["data"] == "stand-in":
-            flags = [f"--{name}" for name in ("quick", "stand-in") if getattr(settings, name.replace("-", "_"))]
-            how = f"without {' and '.join(flags)}" if flags else "once they can be had"
-            lines.append(f"These data were generated. The same command {how} uses the real ones.")
+            lines.append("Generated data: without --quick and --stand-in real ones are used, if they can be had.")
         return "\n".join(lines)
 
     def _path(self, settings, what):
         """Where the record of data called `what` lies: in the folder given, else in one for real or generated data."""
         folder = "figures/quick" if settings.quick else "figures/stand-in" if what == "stand-in" else self.folder
-        return (settings.out or ROOT / folder) / f"{self.name}.json"
+        return (settings.out or options.ROOT / folder) / f"{self.name}.json"
 
     def _train_missing(self, settings):
         """Train what the record lacks, rewriting it behind every run; return its path."""
-        states = settings.runs or ROOT / "runs"
+        states = settings.runs or options.ROOT / "runs"
         with ExitStack() as held:
             held.enter_context(records.lock(states, self.name, "--runs"))
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
@@ -145,30 +131,29 @@ class Experiment:
                 runs = f"{len(todo)} run{'s' * (len(todo) > 1)}"
                 print(f"Training on {what} ({parts}): {runs}, {workers.name}", file=sys.stderr, flush=True)
                 self._sweep(workers, settings, book, todo)
-            elif book.outdated:
-                book.write()
+            else:
+                book.write()  # without what is no longer planned
         return path
 
     def _sweep(self, workers, settings, book, todo):
         """Carry out the runs `todo`, (part, cases, epochs) each, and enter them in the book as they end."""
         calls = [(self, settings, book.shared, *run) for run in todo]
-        left = {}  # epochs of the runs that have begun
+        to_do = {}  # epochs left of the runs that have begun
         with progress.Progress(sum(epochs * len(cases) for _, cases, epochs in todo), len(todo)) as shown:
             try:
                 for number, event in workers.sweep("common.experiment.worker:carry_out", calls):
                     part, cases, epochs = todo[number]
-                    begun, before = number in left, left.get(number, epochs)
+                    begun, before = number in to_do, to_do.get(number, epochs)
                     if isinstance(event, int):  # epochs done: first those of earlier starts; fewer where a worker died
-                        left[number] = min(before, epochs - event)
-                        shown.step(len(cases) * (before - left[number]), new=begun)
+                        to_do[number] = min(before, epochs - event)
+                        shown.step(len(cases) * (before - to_do[number]), new=begun)
                         continue
-                    entries = event.result()
-                    book.add(part, cases, entries)
-                    for line in filter(None, map(self.figures.line, entries)):
-                        shown.say(line)
+                    book.add(part, cases, event)
+                    for line in filter(None, map(self.figures.line, event)):
+                        shown.write(line, file=sys.stderr)
                     shown.step(len(cases) * before, finished=True)
             except KeyboardInterrupt:
-                raise KeyboardInterrupt(shown.done) from None
+                raise KeyboardInterrupt(shown.done) from None  # whether there is something to go on from
 
 
 def _again(lost):
@@ -180,17 +165,10 @@ def _again(lost):
         sys.__unraisablehook__(lost)
 
 
-def _of(module, name):
-    """Return the Experiment of that name at the top level of a module."""
-    found = vars(importlib.import_module(module)).values()
-    # type() and not isinstance(), which would load lazy modules
-    return next(value for value in found if type(value) is Experiment and value.name == name)
-
-
-def _arrived(module, name):
+def _arrived(module):
     """Return it where its runs are trained, by several threads: lazy modules, not made for that, are loaded before."""
-    found = _of(module, name)
-    for value in vars(sys.modules[module]).values():
+    script = importlib.import_module(module)
+    for value in vars(script).values():
         if isinstance(value, ModuleType):
             vars(value)
-    return found
+    return script.experiment

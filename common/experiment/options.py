@@ -9,37 +9,25 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-LARGEST = 10000  # of whole numbers that are typed
+ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
 AGAIN = "the same command, without --fresh, goes on from here"
 
 
-def _argument(read, metavar):
-    """Describe to tyro an argument of one word: `read` makes it a value, or raises ValueError with what is allowed."""
+def _argument(pattern, allowed, metavar, make=str):
+    """Describe to tyro an argument of one word that matches `pattern`; `make` makes it a value."""
+
+    def read(words):
+        if not re.fullmatch(pattern, words[0], re.S):
+            raise ValueError(f"must be {allowed} (got '{words[0]}')")
+        return make(words[0])
+
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda words: read(words[0]),
+        instance_from_str=read,
         is_instance=lambda value: True,
         str_from_instance=lambda value: [str(value)],
     )
-
-
-def _whole(text):
-    if not re.fullmatch(r"[0-9]{1,15}", text) or not 1 <= int(text) <= LARGEST:
-        raise ValueError(f"must be a whole number from 1 to {LARGEST} (got '{text}')")
-    return int(text)
-
-
-def _device(text):
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", text):
-        raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps (got '{text}')")
-    return text
-
-
-def _address(text):
-    if not re.fullmatch(r"(tcp|tls)://\S+:[0-9]+", text):
-        raise ValueError(f"must be tcp://HOST:PORT (got '{text}')")
-    return text
 
 
 def _otherwise(default):
@@ -47,8 +35,10 @@ def _otherwise(default):
     return tyro.conf.arg(help_behavior_hint=f"(default: {default})")
 
 
-WHOLE = _argument(_whole, f"1..{LARGEST}")
-FOLDER = _argument(lambda text: Path(text).absolute(), "DIR")  # a path typed is taken from the current folder
+WHOLE = _argument("0*([1-9][0-9]{0,3}|10000)", "a whole number from 1 to 10000", "1..10000", int)
+DEVICE = _argument("auto|cpu|mps|cuda(:[0-9]+)?", "auto, cpu, cuda, cuda:N or mps", "auto|cpu|cuda|cuda:N|mps")
+ADDRESS = _argument(r"(tcp|tls)://\S+:[0-9]+", "tcp://HOST:PORT", "tcp://HOST:PORT")
+FOLDER = _argument(".*", "a folder", "DIR", lambda text: Path(text).absolute())  # typed: from the current folder
 
 
 @dataclass(frozen=True)
@@ -67,19 +57,15 @@ class Options:
     """seeds of every arm: 0, 1, ..."""
     data: Annotated[Path | None, FOLDER, _otherwise("data, beside the scripts")] = None
     """folder of the data sets, in torchvision's layout"""
-    out: Annotated[
-        Path | None,
-        FOLDER,
-        _otherwise("beside the committed record; figures/quick or figures/stand-in for generated data"),
-    ] = None
+    out: Annotated[Path | None, FOLDER, _otherwise("figures, or figures/quick or figures/stand-in")] = None
     """folder for the record and the figures"""
     runs: Annotated[Path | None, FOLDER, _otherwise("runs, beside the scripts")] = None
     """folder for the state of unfinished and finished runs"""
     jobs: Annotated[int | None, WHOLE, _otherwise("cores, or GPUs")] = None
     """runs at a time on this machine, of one thread each on a CPU"""
-    device: Annotated[str, _argument(_device, "auto|cpu|cuda|cuda:N|mps")] = "auto"
+    device: Annotated[str, DEVICE] = "auto"
     """where to train; auto is CUDA where it works, else the CPU"""
-    scheduler: Annotated[str | None, _argument(_address, "tcp://HOST:PORT"), _otherwise("this machine")] = None
+    scheduler: Annotated[str | None, ADDRESS, _otherwise("this machine")] = None
     """train on the workers of this Dask cluster"""
     stand_in: bool = False
     """train on generated data instead of the real one"""

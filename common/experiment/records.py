@@ -4,7 +4,6 @@ import io
 import json
 import math
 import os
-import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,10 +43,7 @@ def lock(folder, name, flag):
     """
     file = folder / f"{name}.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        held = filelock.FileLock(file).acquire(timeout=0)
+        held = filelock.FileLock(file).acquire(timeout=0)  # which makes the folder
     except filelock.Timeout:
         raise OSError(f"{folder / name} is in use (by {_holder(file)}). Wait for it, or give another {flag}") from None
     except OSError as error:
@@ -101,10 +97,8 @@ def read(path, shapes=None):
         raise OSError(f"there is no record {path}. Run without --plot-only first") from None
     except ValueError:
         record = None
-    if not isinstance(record, dict):
-        raise OSError(f"{path} is not a record (damaged?). Remove it and run again")
-    if record.get("schema") != SCHEMA:
-        raise OSError(f"{path} has schema {record.get('schema')}, this version reads {SCHEMA}. Remove it and run again")
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise OSError(f"{path} is no record of schema {SCHEMA} (damaged?). Remove it and run again")
     record = _with_nan(record)
     place = None if shapes is None else damage(record, shapes)
     if place:

@@ -14,30 +14,33 @@ def damage(record, shapes):
     shapes: the shape of what the record has under each name; of a list of entries a function(entry, settings) that
     returns the shape of one. A part that is not there gets an empty list.
     """
-    return next(filter(None, _misfits(record, shapes)), None)
+    return next(_record_misfits(record, shapes), None)
 
 
-def _misfits(record, shapes):
-    yield misfit(record, RECORD)
+def _record_misfits(record, shapes):
+    yield from _misfits(record, RECORD)
     for part, shape in shapes.items():
-        if callable(shape):
-            entries = record.setdefault(part, [])
-            yield misfit(entries, [{"name": str}] * len(entries) if isinstance(entries, list) else [], part)
-            for number, entry in enumerate(entries):
-                yield misfit(entry, shape(entry, record["settings"]), f"{part}[{number}]")
-        else:
-            yield misfit(record.get(part, ...), shape, part)
+        if not callable(shape):
+            yield from _misfits(record.get(part, ...), shape, part)
+            continue
+        entries = record.setdefault(part, [])
+        yield from _misfits(entries, list, part)
+        for number, entry in enumerate(entries):
+            where = f"{part}[{number}]"
+            yield from _misfits(entry, {"name": str}, where)
+            yield from _misfits(entry, shape(entry, record["settings"]), where)
 
 
-def misfit(value, shape, where="record"):
-    """Name the place where a value first differs from its shape; None where it does not."""
+def _misfits(value, shape, where="record"):
+    """Yield the places where a value differs from its shape."""
     if isinstance(shape, dict) and isinstance(value, dict):
-        inner = ((value.get(key, ...), one, f"{where}.{key}") for key, one in shape.items())
+        for key, one in shape.items():
+            yield from _misfits(value.get(key, ...), one, f"{where}.{key}")
     elif isinstance(shape, list) and isinstance(value, list) and len(value) == len(shape):
-        inner = ((*pair, f"{where}[{number}]") for number, pair in enumerate(zip(value, shape)))
-    else:
-        return None if _fits(value, shape) else where
-    return next(filter(None, (misfit(*one) for one in inner)), None)
+        for number, pair in enumerate(zip(value, shape)):
+            yield from _misfits(*pair, f"{where}[{number}]")
+    elif not _fits(value, shape):
+        yield where
 
 
 def _fits(value, shape):
@@ -46,4 +49,4 @@ def _fits(value, shape):
     if isinstance(shape, tuple):
         number = type(value) in (int, float)
         return number and (shape[0] <= value <= shape[1] or value != value and len(shape) > 2)
-    return type(value) is shape or value is None is shape
+    return type(value) is shape or (value is None and shape is None)

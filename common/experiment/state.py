@@ -36,9 +36,8 @@ class Run:
         self.path = folder / f"{name}-{words}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.pt"
         self._here, self._tell = here, tell
         self._state = None if fresh else self._read()
-        self.rows = self._state["rows"] if self._state else []
-        self.seconds = self._state["seconds"] if self._state else 0.0
-        self.where = self._state["where"] if self._state else here
+        before = self._state or {"rows": [], "seconds": 0.0, "where": here}
+        self.rows, self.seconds, self.where = before["rows"], before["seconds"], before["where"]
         self._began = time.monotonic() - self.seconds
         tell(len(self.rows))
 

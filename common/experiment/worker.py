@@ -9,15 +9,13 @@ import threading
 import time
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from dask.system import CPU_COUNT
 
-from . import state
+from . import options, state
 from .book import identity
 
-ROOT = Path(__file__).resolve().parent.parent.parent  # of the scripts
 PACKAGES = "torch", "torchvision", "numpy", "matplotlib", "pillow"
 
 
@@ -55,14 +53,18 @@ def places(name):
     return torch.cuda.device_count() if name in ("auto", "cuda") else 1
 
 
-_read = lru_cache(1)(lambda read, *arguments: read(*arguments))  # once per process
 _one_at_a_time = threading.Lock()
+
+
+@lru_cache(1)
+def _once(load, *arguments):
+    return load(*arguments)
 
 
 def _data(experiment, settings, stand_in):
     """Return what the data is called and its parts, as the script's function gives them, to all threads of a worker."""
     with _one_at_a_time:
-        return _read(experiment.data, settings.data or ROOT / "data", stand_in, settings.quick)
+        return _once(experiment.load, settings.data or options.ROOT / "data", stand_in, settings.quick)
 
 
 def look(experiment, settings):
@@ -89,9 +91,9 @@ def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
     what = shared["data"]
     found, parts = _data(experiment, settings, what == "stand-in")
     if found != what:
-        below = settings.data or ROOT / "data"
+        below = settings.data or options.ROOT / "data"
         raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {below} there")
-    folder, here, began = settings.runs or ROOT / "runs", describe(device), time.monotonic()
+    folder, here, began = settings.runs or options.ROOT / "runs", describe(device), time.monotonic()
     run = state.Run(folder, experiment.name, part, cases, epochs, device, shared, here, settings.fresh, tell)
     try:
         entries = experiment.train(run, settings, parts)
