@@ -90,7 +90,7 @@ def accuracy(record, every):
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; in the means of the last {LAST} epochs their seeds overlap"
+        title += f", no lasting difference: the seeds' means of the last {LAST} epochs overlap"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     first = max(1, record["settings"]["epochs"] - LAST + 1)
     for place, axes in enumerate(each):
@@ -141,7 +141,7 @@ def rates(record, every):
     found = {which: searches.best(every, which) for which in ("sgd", "grid")}
     if all(best in searches.of(every, which)[1:-1] for which, best in found.items()):
         ends = " and ".join(f"{called(arm)} {searches.rate(arm['lr'])}" for arm in found.values())
-        title = f"By the first seed {ends} train best of their grids, neither at an end"
+        title = f"Best in training by the first seed: {ends}, neither at an end of its grid"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
     for axes, split in zip(panels, SPLITS):
         draw_marks(axes, every, names, split, legend=axes is panels[0])
@@ -195,6 +195,9 @@ def random(record, every):
     made, (left, middle, right) = plots.figure(title, 3, note=note, sharey=False)
     for axes, split in zip((left, middle), SPLITS):
         draw_marks(axes, every, names, split, legend=axes is left)
+    span = left.get_ylim() + middle.get_ylim()
+    for axes in (left, middle):
+        axes.set_ylim(min(span), max(span))
     ticks = []
     for place, (which, best) in enumerate(bests.items()):
         if best:

@@ -154,7 +154,7 @@ def test_the_docstring_of_2a():
     page.claims({"Answer: they do, and it can.": vanish})
     settings = RECORD["settings"]
     numbers = settings["lr"], settings["batch_size"], settings["epochs"]
-    page.says("batch normalisation, five seeds of each", true=settings["seeds"] == 5)
+    page.says("momentum, batch normalisation, five seeds of each", true=settings["seeds"] == 5)
     words = "SGD with learning rate {} and no momentum, batch {}, {} epochs"
     page.says(words, *numbers, true=settings["momentum"] == 0)
     page.says("pixels, PyTorch's biases, one order of", true=variances("xavier_normal", 1, 50, 30)[1] == 1 / (3 * 50))
@@ -236,7 +236,7 @@ DONE = {  # what README.md says that the program does
         test_figures.test_every_number_is_that_of_its_label_panel_and_axis_whichever_arms_there_are
     ),
     "results do not depend on how many there are": proved_by(
-        test_records.test_a_cluster_gives_the_same_record_states_and_picture
+        test_records.test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress
     ),
 }
 REPLACED = proved_by(test_cluster.test_a_worker_that_dies_is_replaced_by_another_and_a_scheduler_that_dies_is_one_line)
@@ -266,13 +266,14 @@ def test_the_front_page():
     words = "weights below {} in size each Sigmoid layer shrinks the gradient at least fourfold"
     page.says(words, 1, true=CRUDE == 1 / 4)
     page.says("Not decided, and no", true=undecided_and_no())
-    page.says("random search finds no better rate than the grid", true=undecided_and_no())
+    level = p(over_seeds(RANDOM)[0], over_seeds(ADAM)[0]) > 0.9
+    page.says("random search ends level with the grid", true=undecided_and_no() and level)
     page.says("means of three seeds at the best of five rates", true=len(ADAM) == len(SGD) == 3)
     words = "The Sigmoid curves differ in their initialisation only"
     page.says(words, true=all([*map(curve.get, how)] == used for curve in curves))
     words = "All results are from Linux on x86_64"
     page.says(words, true={RECORD["machine"]["name"], SEARCHED["machine"]["name"]} == {"x86_64"})
-    words = "the first step of an adaptive method does not depend on the size of the gradient"
+    words = "The first step of an adaptive method does not depend on the size of the gradient"
     page.says(words, true=first_steps_are_alike())
     page.says("must be one over the fan-in going forward, one over the fan-out going back", true=proved_by(conditions))
     page.says("twelve hours or more", true=SEARCHED["seconds"] / 2 > 12 * 3600)
@@ -280,7 +281,7 @@ def test_the_front_page():
     words = "under every initialisation: {} by default, {} with the rescue"
     page.says(words, accuracy(arm()), accuracy(RESCUE), true=True)
     ends = (walks.walk(walks.RULES[name])[-1]["w_x"] for name in ("SGD", "AdaGrad", "RMSProp", "Adam"))
-    page.says("w_x = {} becomes {}, {}, {} and {}:", walks.START[0], *ends)
+    page.says("w_x = {} becomes {}, {}, {} and {}.", walks.START[0], *ends)
     page.says("one class ({}), where ReLU reaches {}.", accuracy(arm()), accuracy(RELUS[-1]))
     rescue = (
         "from layer 2 on orthogonal weights of gain 6, with biases that cancel the mean 1/2 of the Sigmoid's outputs"

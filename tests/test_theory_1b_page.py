@@ -31,7 +31,7 @@ NAMES = (  # what compares nothing
 
 PROVED = {  # what the page says, a claim a line, by the test that computes it
     items.test_every_case_of_relu: r"""
-if $`x \le 0`$, if a weight is negative or if one other than $`w_i`$ is 0, and in
+It is 0 if $`x \le 0`$, if a weight is negative or if one other than $`w_i`$ is 0.
 | if a later weight is 0 | if $`x \le 0`$, a weight is negative, or one other than $`w_i`$ is 0 |
 *Closed.* If $`x \le 0`$, or a weight is negative, or a weight other than $`w_i`$ is 0, then $`h_n = 0`$
 *On the edge.* If $`w_i = 0`$, $`x > 0`$ and all other weights are positive, then
@@ -66,7 +66,7 @@ the second factor vanishes by (A) and (C')""",
     items.test_with_a_loss_on_top_the_last_matrix_has_the_condition_too: r"""
 have one second moment and are independent of $`W^{(n)}`$, then the step above gives""",
     networks.test_gaussian_expectations: r"""
-The Sigmoid has slope $`\frac{1}{4}`$ and outputs of mean $`\frac{1}{2}`$, so
+The Sigmoid has at most slope $`\frac{1}{4}`$ and outputs of mean $`\frac{1}{2}`$, so
 The next layer does not see centred inputs
 The quarter does not depend on the image, and
 and pushes $`z`$ into the flat parts of $`\sigma`$ as soon as the weights are large""",
@@ -203,16 +203,19 @@ def comparisons():
     preserved = proved_by(items.test_the_conditions_preserve_the_variance)
     gradients, across = map(proved_by, (networks.test_two_gradients, networks.test_the_variance_across_images_falls))
     root = proved_by(networks.test_centred_gain_4_falls_with_the_root_of_the_depth)
+    last = chain(0.3, [0.7, 0.4, 0], "sigmoid")  # its weights w_1, w_2, w_3
     fans = np.multiply(theory.variances("xavier_normal", 1, 50, 30)[0], (50, 30))
     xavier_by_fans = np.allclose(fans, (2 * 50 / 80, 2 * 30 / 80))
     by_a = [8 * theory.variances(f"kaiming_{name}", 1, 8, 7)[0] for name in ("a0", "a1", "tanh")]
     return {
         "largest for the last weight, $`i = n`$, with $`1/4`$; the bound is never attained": never,
-        r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$; it is 0": up_to_x,
-        r"and in chains of more than two layers it grows without bound once $`\lvert w_j \rvert < 1`$ falls": no_bound,
+        r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$. It is 0": up_to_x,
+        r"Without $`\lvert w_j \rvert < 1`$ it grows without bound in chains of more than two layers": no_bound,
         "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
         r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
-        "| no; it is approached for $`n = i = 2`$ only |": approached and never,
+        "| no; it is approached for $`n = i = 2`$ only;": approached and never,
+        r"for $`i = n`$ the value $`\frac{1}{4} h_{n-1}`$ is, at $`w_n = 0`$ |": last["of_weight"](3, 3)
+        == last["h"](2) / 4,
         r"for $`x > 0`$: yes for $`n = 2`$; in longer chains approached, as": no_decay
         and relu(0.5, 2) == [2]
         and relu(0.99, 3)[0] < 2,

@@ -95,7 +95,11 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (per_layer.variance, "rescued it grows", lambda r: at(r, **RESCUE)["layer_variance"].__setitem__(-2, [0.01] * 5)),
     (per_layer.variance, "are lost", lambda r: at(r, **SIGMOID)["layer_variance"].__setitem__(-2, [1e-3] * 5)),
     (per_layer.untrained, "most of", lambda r: at(r, "depth", **TWELVE).update(unmoved=[0.3] * 4 + [0.9])),
-    (ex2b.accuracy, "overlap", lambda r: [last(run, "test", 0.9) for run in every(r, "runs", lr=0.1, optimizer="sgd")]),
+    (
+        ex2b.accuracy,
+        "no lasting difference",
+        lambda r: [last(run, "test", 0.9) for run in every(r, "runs", lr=0.1, optimizer="sgd")],
+    ),
     *((ex2b.rates, "neither at an end", lambda r, end=end: best_of_all(at(r, "runs", **end))) for end in ENDS),
     (ex2b.epochs, "still gains most", lambda r: flat(at(r, "runs", lr=1e-5, **GRID), 0.7)),
     (ex2b.random, "Level -> Random ahead", lambda r: [best_of_all(run) for run in every(r, "runs", **RANDOM)]),
