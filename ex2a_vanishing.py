@@ -9,10 +9,10 @@ layer to 10.00 % with four, where layer 1 starts with 0.0045 times the output la
 85.84 % with the same four; the Sigmoid 26.80 % with Xavier, 86.79 % with orthogonal weights of gain 6 and centred
 biases, and 85.20 % by default with Adam in place of SGD.
 
-Varied: depth, activation, initialisation, optimizer and its rate, momentum, batch normalisation, five seeds of each. Held fixed unless an
-arm says otherwise: SGD with learning rate 0.005 and no momentum, batch 64, 20 epochs, cross-entropy on standardised
-pixels, PyTorch's biases, one order of the batches for all. Measured: test accuracy after each epoch, and per layer the
-gradient norms of the epoch's last batch. The theory under test: theory/1b_unstable_gradients.md.
+Varied: depth, activation, initialisation, optimizer and its rate, momentum, batch normalisation, five seeds of each.
+Held fixed unless an arm says otherwise: SGD with learning rate 0.005 and no momentum, batch 64, 20 epochs,
+cross-entropy on standardised pixels, PyTorch's biases, one order of the batches for all. Measured: test accuracy after
+each epoch, and per layer the gradient norms of the epoch's last batch. Theory: theory/1b_unstable_gradients.md.
 """
 
 from collections import deque

@@ -46,7 +46,7 @@ def fails_at(monkeypatch, part, times=0):
 
 
 def test_an_experiment_gets_a_record_states_a_figure_a_table_and_progress(whole, tmp_path):
-    """From its script on this machine. A cluster gives the same, on which those tests stand that train within theirs."""
+    """From its script on this machine. A cluster gives the same, on which those tests stand that train here."""
     folder = Folder(tmp_path)
     end = ended(folder.start("--jobs", "1"))
     assert end.code == 0

@@ -29,6 +29,7 @@ def record_of(call, tmp_path, monkeypatch):
 
 def test_depth_kills_the_sigmoid_while_relu_and_the_rescue_learn(record_of):
     plain = [arm for arm in ex2a_vanishing.ARMS if arm.init == "default" and arm.name.endswith("default")]
+    plain = [arm for arm in plain if arm.activation == "sigmoid" or len(arm.hidden) in (1, 4)]
     plain += [ex2a_vanishing.Arm(ex2a_vanishing.DEEPEST, "sigmoid", init) for init in RESCUES]
     none = {"UNTRAINED": (), "PLATEAU": (), "SEEN": ()}
     arms = record_of(ex2a_vanishing, "ex2a", "--epochs", "4", "--seeds", "1", ARMS=plain, **none)["arms"]
@@ -37,7 +38,7 @@ def test_depth_kills_the_sigmoid_while_relu_and_the_rescue_learn(record_of):
     one, two, three, four = (final["sigmoid", depth, "default"] for depth in (1, 2, 3, 4))
     assert one > 0.8 and one > two + 0.1 and two > three + 0.1
     assert four == 0.1 and named["sigmoid", 4, "default"]["status"] == ["collapsed"]
-    assert min(final["relu", depth, "default"] for depth in (1, 2, 3, 4)) > 0.7
+    assert min(final["relu", depth, "default"] for depth in (1, 4)) > 0.7
     rescue = [final["sigmoid", 4, init] for init in RESCUES]
     assert rescue[0] < rescue[1] - 0.1 and rescue[1] < rescue[2] - 0.1 and rescue[2] > 0.8
     assert max(final.values()) < CEILING
