@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+import ex2a_vanishing
 from common import batches, data, models
 from common.experiment import records
 from figures.arms import total_norms
@@ -111,6 +112,9 @@ def pixels_over_activations(folder):
 
 RESCUE = arm(init="orthogonal6_from_layer2_centred")
 SIGMOIDS, RELUS = ([arm(activation, hidden=shape) for shape in SHAPES] for activation in ("sigmoid", "relu"))
+DEFAULT, XAVIER, RELU = arm(), arm(init="xavier_normal"), RELUS[-1]
+TUNED = [arm(init=init) for init in ex2a_vanishing.TUNED]
+GAINED = [arm(init=init) for init in ("gain4", "gain4_from_layer2", "gain4_from_layer2_centred")]
 
 # ---- exercise 2b ----
 

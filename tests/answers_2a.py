@@ -4,12 +4,12 @@ import itertools
 import math
 import re
 
+import answers_beyond
 import numpy as np
-import test_theory_1b_networks as networks
 import torch
-from answers import DEEP, RECORD, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, accuracy, arm, depth, ends, in_percent
-from answers import late_ratio, mean_and_spread, norms, p, percent, pixels_over_activations, reliably, signal
-from claims import proved_by
+from answers import DEEP, DEFAULT, GAINED, RECORD, RELU, RELUS, RESCUE, RESCUED, SHAPES, SIGMOIDS, TUNED, XAVIER
+from answers import accuracy, arm, ends, in_percent, late_ratio, mean_and_spread, norms, p, percent
+from answers import pixels_over_activations, reliably, signal
 
 import ex2a_vanishing
 from common import models, plots
@@ -18,10 +18,7 @@ from figures import ex2a
 from figures.arms import NAMES, Arms, widths
 from theory import walks
 
-DEFAULT, XAVIER, RELU = arm(), arm(init="xavier_normal"), RELUS[-1]
 HE = arm("relu", "kaiming_a0")
-TUNED = [arm(init=init) for init in ex2a_vanishing.TUNED]
-GAINED = [arm(init=init) for init in ("gain4", "gain4_from_layer2", "gain4_from_layer2_centred")]
 INITS = [  # as the page calls them, with the variance of a weight
     ("default", "1/(3n)"),
     ('`a=1`, also `nonlinearity="sigmoid"`', "1/n"),
@@ -52,7 +49,7 @@ def check(page, real_data):
     with_xavier(page)
     default_and_rescue(page)
     dead_or_slow(page)
-    beyond(page)
+    answers_beyond.check(page)
 
 
 def first_lines(page):
@@ -318,105 +315,3 @@ def dead_or_slow(page):
     back = [epochs - list(curve[::-1].round(4)).index(0.1) for curve in curves.T]
     words = "fall back to {} for the last time between {} and {}, and end at {} ± {}."
     page.says(words, 0.1, min(back), max(back), *mean_and_spread(curves[-1]), true=True)
-
-
-def beyond(page):
-    held_out = {entry["init"]: entry["held_out_accuracy"] for entry in RESCUED["search"]}
-    sizes = RESCUED["settings"]["train_images"], RESCUED["settings"]["held_out"]
-    page.says("Eight schemes were trained on {} training images and compared on the {} held out", *sizes)
-    best = max(held_out, key=lambda init: np.mean(held_out[init])) == RESCUE["init"]
-    page.claims({"the best was then trained on all": best})
-    away = moments("sigmoid", predict(*scheme(RESCUE["init"], (784, *DEEP, 10)), "sigmoid").variance[1])[1]
-    words = (
-        "A gain of 4 undoes the slope at 0; a larger one makes up for neurons away from 0, where the slope is smaller"
-    )
-    page.claims({words: CRUDE == 1 / 4 and away < 0.8 * CRUDE**2})
-    last = RECORD["settings"]["train_images"] % RECORD["settings"]["batch_size"]
-    words = (
-        "The *signal* of a layer is the gradient with respect to its pre-activations; its norm, over the batch of {}"
-    )
-    page.says(words + " and for the mean loss, is what is given here", last, true=True)  # as test_reference shows
-    words = "candidate (gain: Xavier's, unless orthogonal) | accuracy on held-out training images in %"
-    page.table(words, [[init, in_percent(found)] for init, found in held_out.items()])
-    nets = {(e["activation"], e["init"], *e["hidden"]): e for e in RECORD["arms"] if not e["batch_norm"]}
-    known = list(nets.values())  # of those that differ in their training only, one
-    measured = [np.mean(entry["initial"]["signal"], 1) for entry in known]
-    off = max(abs(found / entry["predicted"]["signal"] - 1).max() for found, entry in zip(measured, known))
-    words = (
-        "{} networks without batch normalisation each layer's mean over the seeds lies within {} of the prediction, "
-        "for signals from {} to {}."
-    )
-    numbers = len(known), np.ceil(100 * off) / 100, min(map(np.min, measured)), max(map(np.max, measured))
-    page.says(words, *numbers, true=True)
-    crude = CRUDE**4
-    wrong = crude > 5 * signal(DEFAULT)[0] and crude < signal(GAINED[0])[0] / 5
-    page.claims({"A factor of 1/4 per layer is far too large for the default and far too small for gain 4": wrong})
-    anchored = all(
-        math.isclose(np.mean(e["initial"]["signal"][-1]), e["predicted"]["signal"][-1], rel_tol=1e-5) for e in known
-    )
-    words = (
-        "Before training theory/1b predicts, from the weights and biases drawn and the measured signal of the output "
-    )
-    page.claims({words + "layer, the signals of all other layers": anchored})
-    page.claims(
-        {
-            "Signal per layer before training: measured points on the line that the theory predicts, six networks": off
-            < 0.2
-        }
-    )
-    shown = [DEFAULT, TUNED[0], XAVIER, *GAINED, RESCUE]
-    words = "scheme | signal at layer 1 over output layer | predicted"
-    page.table(words, [[entry["init"], *signal(entry)] for entry in shown])
-    going_back = {
-        entry["activation"]: [
-            np.mean(entry["initial"][kind][1]) / np.mean(entry["initial"][kind][3]) for kind in ("signal", "weights")
-        ]
-        for entry in (RELU, DEFAULT)
-    }
-    signals, weights = zip(*going_back.values())
-    words = "The signal vanishes for ReLU too: with default weights layer 2 gets {} times the signal of layer 4"
-    page.says(words, signals[0], true=signals[0] < 0.2)
-    words = "Its weight gradient (of the weights alone) is {} times as large, "
-    words += "because the inputs of layer 4 have shrunk about as much as the signal of layer 2"
-    page.says(words, weights[0], true=0.8 < weights[0] < 1.2)
-    words = "With Sigmoid little makes up for it: {} times the signal, {} times the weight gradient"
-    page.says(words, signals[1], weights[1], true=weights[1] < 1.5 * signals[1])
-    last, logits = (np.mean(DEFAULT["layer_variance"][layer]) for layer in (3, 4))
-    first = np.mean(DEFAULT["layer_variance"][0])
-    page.says("What fades going back fades going forward as well", true=last < first / 1e4)
-    page.says("the outputs of the default network's last hidden layer", true=True)
-    words = "have the variance {} across the test images, its logits {}: it gives nearly the same logits to every image"
-    page.says(words, last, logits, true=set(ends(DEFAULT)) == {0.1})
-    page.says("In the rescued network the logits have the variance {}.", np.mean(RESCUE["layer_variance"][4]))
-    page.claims({"A weight gradient is the product of signal and input": proved_by(networks.test_two_gradients)})
-    page.claims({"and the share of its weights that a step leaves unchanged": 0 < depth(7)["unmoved"][0] < 1})
-    activations(page)
-    share = [np.mean(depth(n)["unmoved"]) for n in (7, 9)]
-    page.says(
-        "falls below half the spacing of float32 at the weight: with 7 hidden layers one step of SGD leaves {} of the "
-        "weights of layer 1 bit for bit as they were",
-        share[0],
-        true=np.mean(depth(1)["unmoved"]) < 0.05 < share[0],
-    )
-    page.says("with 9 it is {}.", share[1])
-    page.claims({"The gradient itself is still far from 0": np.mean(depth(12)["initial"]["signal"][0]) > 1e-30})
-    page.says("at layer 1 is {} with 12 hidden layers", np.mean(depth(12)["initial"]["signal"][0]))
-    final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
-    words = "Sigmoid falls, ReLU stays level]"
-    page.says(words, true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))
-
-
-def activations(page):
-    """Where the activations of the last hidden layer lie: the edges of their outermost bins that are not empty."""
-    found = {entry["init"]: entry for entry in RECORD["activations"] if entry["activation"] == "sigmoid"}
-    spans = [np.flatnonzero(counts[-1])[[0, -1]] + [0, 1] for counts in found["default"]["counts"]]
-    width = found["default"]["range"][1] / len(found["default"]["counts"][0][-1])
-    words = "the activations of the last hidden layer lie between {} and {}, before training and after {} epochs"
-    low, high = min(span[0] for span in spans) * width, max(span[1] for span in spans) * width
-    page.says(words, low, high, found["default"]["after"][-1])
-    page.says("(of seed {})", 0)
-    steep = low * (1 - low) > 0.15 and high * (1 - high) > 0.15  # the slope there, 1/4 at most
-    page.claims({"the trouble is not saturation but the small slope and the lost variation": steep})
-    rescue = np.flatnonzero(found[RESCUE["init"]]["counts"][-1][-1])
-    page.claims({"The rescue spreads them out": len(rescue) * width > 0.95})
-    page.claims({"hidden activations per layer, before training, after 3 and after 20 epochs, four networks": True})
