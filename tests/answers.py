@@ -136,9 +136,9 @@ def over_seeds(same):
     return tuple(zip(*map(finals, same)))
 
 
-def late(same):
-    """Test accuracy averaged over the last ten epochs, [seed]."""
-    return [np.mean(run["test_accuracy"][-10:]) for run in same]
+def late(same, split="test"):
+    """Accuracy averaged over the last ten epochs, [seed]; "train": on the sample."""
+    return [np.mean(run[f"{split}_accuracy"][-10:]) for run in same]
 
 
 def losses(same):
@@ -148,3 +148,8 @@ def losses(same):
 
 DRAWN = sorted((run for run in RUNS if "random" in run["searches"] and run["seed"] == 0), key=finals)[-1]["lr"]
 ADAM, SGD, RANDOM = seeds_of("adam", 1e-3), seeds_of("sgd", 0.1), seeds_of("adam", DRAWN)
+
+
+def level():
+    """Whether the best random rate and the grid's best are level in training, over their seeds."""
+    return p(over_seeds(RANDOM)[0], over_seeds(ADAM)[0]) > 0.9

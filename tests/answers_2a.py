@@ -157,9 +157,7 @@ def with_sigmoid(page, real_data):
     deep = [norms(entry)[:, 0] for entry in SIGMOIDS[2:]]
     signals = [np.mean(entry["initial"]["signal"], 1) for entry in SIGMOIDS[2:]]
     above, shrinks = all(n[0] > n[1] for n in deep), all((np.diff(s) > 0).all() for s in signals)
-    pixels = (
-        784**0.5 > 2 * 50**0.5
-    )  # the norm of standardised pixels, and the most that a layer of 50 Sigmoids can have
+    pixels = 784**0.5 > 2 * 50**0.5  # the norm of standardised ones, and the most that 50 Sigmoid outputs can have
     page.claims({"There layer 1 lies above layer 2, since its inputs, pixels, are larger": above and pixels})
     jumps = [np.diff(np.log(norms(entry)[-1, 1:])) for entry in (*SIGMOIDS, *RELUS)]
     together = np.corrcoef(jumps).min() > 0.2

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from answers import ADAM, BENCH, CHOICE, HALF, RANDOM, RUNS, SEARCHED, SGD, finals, in_percent, late, losses
+from answers import ADAM, BENCH, CHOICE, HALF, RANDOM, RUNS, SEARCHED, SGD, finals, in_percent, late, level, losses
 from answers import mean_and_spread, over_seeds, p, percent, seeds_of
 
 import ex2b_adam
@@ -40,8 +40,8 @@ def first_lines(page):
     words = "The default {} ends best of the five rates, with {} in training; against {} it is not decided |"
     page.says(words, 1e-3, finals(ADAM[0])[0], 0.01, true=best and p(ADAM_TRAIN, TENFOLD_TRAIN) > 0.05)
     words = "No: over three seeds it is level with the grid, {} and {} in training |"
-    trains = over_seeds(RANDOM)[0]
-    page.says(words, np.mean(trains), np.mean(ADAM_TRAIN), true=best and best_drawn() and p(trains, ADAM_TRAIN) > 0.9)
+    means = np.mean(over_seeds(RANDOM)[0]), np.mean(ADAM_TRAIN)
+    page.says(words, *means, true=best and best_drawn() and level())
 
 
 def best_drawn():
@@ -74,9 +74,8 @@ def off_the_shelf(page):
     page.says("batches of {}, a constant rate, no weight decay", ex2b_adam.BATCH_SIZE, true=True)
     page.says("SGD has momentum {}. *Training", ex2b_adam.MOMENTUM)
     words = "at the end, that of the whole training set, in the curves that of its first {} images; in evaluation mode "
-    page.says(
-        words + "and without crops", SEARCHED["settings"]["train_sample"], true=True
-    )  # as test_reference.py proves
+    words += "and without crops"  # as test_reference.py proves
+    page.says(words, SEARCHED["settings"]["train_sample"], true=True)
     page.claims({"enlarged: Adam by default beside SGD": True})  # as test_reference.py proves
 
 
@@ -120,19 +119,18 @@ def by_grid(page):
         "Against {} three seeds do not decide: {} ± {} and {} ± {} (p = {}), but over the last ten epochs {} has the "
     )
     words += "higher mean, and the lower loss."
-    late_train = [np.mean([run["train_accuracy"][-10:] for run in same]) for same in (ADAM, TENFOLD)]
-    other = late_train[0] < late_train[1] and min(losses(ADAM)) > max(losses(TENFOLD))
+    other = np.mean(late(ADAM, "train")) < np.mean(late(TENFOLD, "train")) and min(losses(ADAM)) > max(losses(TENFOLD))
     numbers = 0.01, *mean_and_spread(ADAM_TRAIN), *mean_and_spread(TENFOLD_TRAIN), undecided, 0.01
     page.says(words, *numbers, true=undecided > 0.05 and other)
     rows = [[k, 10**-k, *map(percent, finals(GRID[lr]))] for k, lr in enumerate(sorted(GRID, reverse=True), 1)]
     page.table(f"k | rate | {BOTH}", rows)
     page.claims({"every run a mark, for Adam and SGD": {run["optimizer"] for run in RUNS} == {"adam", "sgd"}})
-    level = p(over_seeds(RANDOM)[0], ADAM_TRAIN) > 0.9 and RANDOM[0]["lr"] > 8e-3
-    page.says("As {} is level with the default too (2b.4)", RANDOM[0]["lr"], true=level)
+    as_good = level() and RANDOM[0]["lr"] > 8e-3
+    page.says("As {} is level with the default too (2b.4)", RANDOM[0]["lr"], true=as_good)
     least, tried = min(*ADAM_TRAIN, *over_seeds(RANDOM)[0]), sorted(run["lr"] for run in (*GRID.values(), *DRAWN))
     below = {lr: max(finals(run)[0] for run in seeds_of("adam", lr)) < least for lr in tried}
-    ends = max(lr for lr in tried if lr < 1e-3 and below[lr]), min(lr for lr in tried if lr > 0.01 and below[lr])
-    page.says("the best rate may lie anywhere from {} to {}, the next ones tried.", *ends, true=level)
+    between = max(lr for lr in tried if lr < 1e-3 and below[lr]), min(lr for lr in tried if lr > 0.01 and below[lr])
+    page.says("the best rate may lie anywhere from {} to {}, the next ones tried.", *between, true=as_good)
     words = "for every learning rate of Adam and SGD, a row for each search: the smallest rate still gains most]"
     page.says("test accuracy over {} epochs " + words, 50, true=all(map(slowest_gains, ("sgd", "grid", "random"))))
 
@@ -146,14 +144,13 @@ def slowest_gains(search):
 
 def at_random(page):
     trains, tests = over_seeds(RANDOM)
-    level = p(trains, ADAM_TRAIN)
     words = (
         "No: the best of five random rates, {}, is level with the best of the grid's five, {}: {} and {} in training "
     )
     words += "with seed 0, {} ± {} and {} ± {} over three (p = {})."
     numbers = RANDOM[0]["lr"], ADAM[0]["lr"], trains[0], ADAM_TRAIN[0], *mean_and_spread(trains)
     fair = best_drawn() and len(DRAWN) == len(GRID) and max(GRID.values(), key=finals) is ADAM[0]
-    page.says(words, *numbers, *mean_and_spread(ADAM_TRAIN), level, true=fair and level > 0.9)
+    page.says(words, *numbers, *mean_and_spread(ADAM_TRAIN), p(trains, ADAM_TRAIN), true=fair and level())
     page.claims({"In one dimension random search has no reason to be better": distances()[0] < distances()[1]})
     ks = np.random.default_rng(0).uniform(1, 5, 5)
     rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]

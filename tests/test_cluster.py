@@ -249,15 +249,14 @@ LONG = "--epochs", "30"
 
 @pytest.mark.slow
 def test_workers_of_another_torch_or_outside_a_checkout_are_named(call, cluster, tmp_path):
-    for version in ("9.9", "none"):
-        other = tmp_path / version / "torch-9.9.dist-info"
-        other.mkdir(parents=True)
-        if version != "none":
-            (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9\n")
+    other, none = (tmp_path / folder / "torch-9.9.dist-info" for folder in ("9.9", "none"))
+    for folder in (other, none):
+        folder.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9\n")
     for wrong, said in (
         ({"cwd": tmp_path}, "was not started in a checkout of this repository"),
-        ({"path": tmp_path / "9.9"}, " and torch 9.9, here are Python 3."),
-        ({"path": tmp_path / "none"}, " and torch None, here are Python 3."),
+        ({"path": other.parent}, " and torch 9.9, here are Python 3."),
+        ({"path": none.parent}, " and torch None, here are Python 3."),
     ):
         process = cluster.worker("--nthreads", "1", **wrong)
         cluster.workers(1)

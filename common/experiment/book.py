@@ -23,11 +23,13 @@ class Book:
 
     def __init__(self, experiment, settings, path, what, sizes):
         self.path, self._experiment, self._settings = path, experiment, settings
-        if what == "stand-in" and path.exists() and records.read(path, {})["data"] != what:
-            raise OSError(f"{path} is a record of real data, which generated data does not replace. Give another --out")
         old = {"settings": {}}
-        if path.exists() and not settings.fresh:
-            old = records.read(path, experiment.shapes)
+        if path.exists() and (what == "stand-in" or not settings.fresh):
+            there = records.read(path, experiment.shapes)
+            if what == "stand-in" and there["data"] != what:
+                real = "is a record of real data, which generated data does not replace"
+                raise OSError(f"{path} {real}. Give another --out")
+            old = old if settings.fresh else there
         larger = {name: max(getattr(settings, name), old["settings"].get(name, 1)) for name in settings.EXTENDING}
         determining = settings.determining() | experiment.fixed | sizes
         self.shared = {"data": what} | {name: value for name, value in determining.items() if name not in larger}

@@ -13,10 +13,12 @@ from types import ModuleType
 
 import lazy_loader
 
-from . import options, progress, records
+from . import options, records
 from .book import Book
 
-engine = lazy_loader.load("common.experiment.engine", suppress_warning=True)
+engine, progress = (  # which --help and --plot-only need not wait for
+    lazy_loader.load(f"common.experiment.{name}", suppress_warning=True) for name in ("engine", "progress")
+)
 
 
 @dataclass(frozen=True, eq=False)
