@@ -87,7 +87,8 @@ def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
     shared: what determines the results of all runs. place, tell: see engine.Engine.sweep.
     """
     torch.set_num_threads(1)  # also on many cores, so that results do not depend on how many runs go side by side
-    torch.backends.fp32_precision = "ieee"  # or a GPU multiplies with 10 bits of the 23
+    for gpu in (torch.backends.cuda.matmul, torch.backends.cudnn.conv):
+        gpu.fp32_precision = "ieee"  # or it multiplies with 10 bits of the 23
     torch.backends.cudnn.deterministic = True  # or it adds in any order, and no run can be repeated
     device = find_device(settings.device, place)
     what = shared["data"]
