@@ -108,7 +108,8 @@ def look(every, which):
     colour = COLOURS.get(searches.of(every, which)[0]["optimizer"], "black")
     word, _, number = which.partition(" ")
     shape = {"sgd": "s", "grid": "o", "random": "^v<>P*"[int(number) % 6 if number.isdecimal() else 0]}.get(word, "D")
-    return {"color": colour, "marker": shape, "markersize": 5, "markerfacecolor": "none"}
+    size = 7 if shape == "s" else 5  # both are seen where one lies on the other
+    return {"color": colour, "marker": shape, "markersize": size, "markerfacecolor": "none"}
 
 
 def draw_marks(axes, every, names, split, legend=True):

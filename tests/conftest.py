@@ -13,6 +13,7 @@ from started import Ended, Folder, until
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"  # read where torch is imported: two tests at a time take a core each
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tests are of a CPU, also where there is a GPU
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets ignore what it starts in the background
 
 

@@ -48,6 +48,16 @@ def test_auto_is_cuda_where_it_works_and_every_gpu_takes_one_run_unless_it_is_na
     assert {worker.find_device("cuda:1", place).index for place in range(5)} == {1}
 
 
+def test_runs_are_float32_and_repeatable_on_a_gpu_too(call, tmp_path):
+    """There cuDNN would otherwise multiply with fewer bits, and add in any order."""
+    products = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    for product in products:
+        product.fp32_precision = "tf32"
+    torch.backends.cudnn.deterministic = False
+    assert call(Folder(tmp_path)).code == 0
+    assert [product.fp32_precision for product in products] == ["ieee", "ieee"] and torch.backends.cudnn.deterministic
+
+
 # ---- the workers of this machine ----
 
 

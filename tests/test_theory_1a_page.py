@@ -186,6 +186,8 @@ def test_page():
     for words, name, key in ((r"= 10^{-8} + {} = {} ,", "AdaGrad", "r"), (r"= {} + 10^{-8} = {} ,", "Adam", "r^")):
         root = mpmath.sqrt(walked[name][1][f"{key}_x"])
         page.says(words, root, root + DELTA)
+    square = walked["AdaGrad"][1]["g_x"] ** 2
+    page.says(r"r_x = 0.034208754 + g_x^2 = 0.034208754 + {} = 0.096708761 ,", square)
     for name, section in (("SGD", "The start"), ("AdaGrad", "AdaGrad"), ("RMSProp", "RMSProp"), ("Adam", "Adam")):
         values = [sign * value for row in walked[name][:2] for value in row.values() for sign in (1, -1)]
         page.among(f"### {section}\n", f"| {name} |", [*values, 1 - RHO_1**2, 1 - RHO_2**2])
@@ -320,7 +322,7 @@ def test_figure(tmp_path, monkeypatch):
         assert line.get_xdata() == pytest.approx([float(w) for w in places])
         assert line.get_ydata() == pytest.approx([float(height(w)[1]) for w in places])
     assert len(dots) == 4
-    assert " ".join(picture.get_supxlabel().split()).endswith("numbers: w after the third step")
+    assert " ".join(picture.get_supxlabel().split()).endswith("beside the names: w after the third step")
     redrawn, shipped = ((folder / "walks.png").read_bytes() for folder in (tmp_path, THEORY))
     assert [path.name for path in tmp_path.iterdir()] == ["walks.png"] and b"Software" not in redrawn
     assert len(shipped) < 150_000
