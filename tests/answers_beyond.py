@@ -90,8 +90,11 @@ def check(page):
         true=np.mean(depth(1)["unmoved"]) < 0.05 < share[0],
     )
     page.says("with 9 it is {}.", share[1])
-    page.claims({"The gradient itself is still far from 0": np.mean(depth(12)["initial"]["signal"][0]) > 1e-30})
-    page.says("at layer 1 is {} with 12 hidden layers", np.mean(depth(12)["initial"]["signal"][0]))
+    four, deepest = np.mean(depth(4)["unmoved"]), np.mean(depth(12)["initial"]["signal"][0])
+    page.says("With {}, the sheet's depth, it is {}: precision plays no part there", len(DEEP), four, true=four < 0.01)
+    smallest = np.finfo(np.float32).tiny
+    words = "The gradient itself is far above the smallest number of float32, {}: the signal at layer 1 is {} with 12"
+    page.says(words + " hidden layers", smallest, deepest, true=deepest > 1e20 * smallest)
     final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
     words = "Sigmoid falls, ReLU stays level]"
     page.says(words, true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))
