@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
 from PIL import Image
 
 STYLE = {
@@ -170,15 +171,17 @@ def log(*panels, also=()):
 def end_labels(axes, size=8):
     """Write each curve's label behind its end, pushed apart where two would overlap.
 
-    Where curves are dashed a sample of the curve leads to each label.
+    A thin line leads to a label that was pushed; where curves are dashed a sample of the curve leads to each.
     """
+    axes.get_ylim()  # which settles the limits
     transform = axes.transScale + axes.transLimits  # data -> fraction of the axes
     ends = []
     for line in axes.get_lines():
         x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
         last = np.flatnonzero(np.isfinite(y))
         if len(last) and not line.get_label().startswith("_"):
-            ends.append([transform.transform((x[last[-1]], y[last[-1]]))[1], line])
+            end = transform.transform((x[last[-1]], y[last[-1]]))[1]
+            ends.append([end, line, min(max(end, 0), 1)])
     ends.sort(key=lambda end: end[0])
     height = axes.figure.get_figheight() * 0.72 / axes.get_subplotspec().get_gridspec().nrows
     gap = size / 72 * 1.25 / height
@@ -189,14 +192,17 @@ def end_labels(axes, size=8):
                 low[0], high[0] = low[0] - overlap / 2, high[0] + overlap / 2
         for i, end in enumerate(ends):
             end[0] = min(max(end[0], gap * (i + 0.5)), 1 - gap * (len(ends) - i - 0.5))
-    dashed = any(line.is_dashed() for _, line in ends)
-    for height, line in ends:
+    dashed = any(line.is_dashed() for _, line, _ in ends)
+    pushed = any(abs(height - end) > gap / 4 for height, _, end in ends)
+    behind = offset_copy(axes.transAxes, axes.figure, 30 if dashed else 14 if pushed else 4, units="points")
+    for height, line, end in ends:
         look = {"va": "center", "fontsize": size, "color": ink(line.get_color())}
-        if dashed:
-            drawn = {"color": line.get_color(), "linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
-            look["arrowprops"] = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 2, "shrinkB": 4} | drawn
-        where = (1, height), (30 if dashed else 4, 0), "axes fraction", "offset points"
-        axes.annotate(line.get_label(), *where, **look)
+        if dashed or pushed:
+            drawn = {"color": line.get_color(), "linewidth": 0.6}
+            if dashed:
+                drawn |= {"linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
+            look["arrowprops"] = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2} | drawn
+        axes.annotate(line.get_label(), (1, end), (1, height), "axes fraction", behind, **look)
 
 
 def finish(made):

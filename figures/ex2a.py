@@ -156,7 +156,7 @@ def depth(arms):
     title = "Test accuracy after the last epoch by the number of hidden layers"
     nets = {arms.look(group[0])[0]: sorted(group, key=layers) for group in groups(shown, "activation", "init")}
     if falls(nets.get("default", [])) and level(nets.get("ReLU", [])):
-        title = "Depth costs the Sigmoid everything and ReLU nothing"
+        title = "By default depth costs the Sigmoid everything and ReLU nothing"
         if "rescue" in nets and all(above(arm, nets["default"][0]) for arm in nets["rescue"]):
             title += f"; with {hidden(nets['rescue'][-1])} the rescue gives it back"
     made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), plots.CHANCE))

@@ -143,7 +143,7 @@ def rates(record, every):
     if all(best in searches.of(every, which)[1:-1] for which, best in found.items()):
         ends = " and ".join(f"{called(arm)} {searches.rate(arm['lr'])}" for arm in found.values())
         title = f"Best in training by the first seed: {ends}, neither at an end of its grid"
-    made, panels = plots.figure(title, 2, note=plots.caption(record, "every run a mark"))
+    made, panels = plots.figure(title, 2, note=plots.caption(record, "every run of these searches a mark"))
     for axes, split in zip(panels, SPLITS):
         draw_marks(axes, every, names, split, legend=axes is panels[0])
     yield "rates", made

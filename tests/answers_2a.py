@@ -163,8 +163,8 @@ def with_sigmoid(page, real_data):
     words = "layers 1 and 2 start thirtyfold below it, and layer 1 ends at a third of it"
     page.claims({words: (30 < low).all() and (low < 35).all() and 0.3 < three[0, -1] / three[-1, -1] < 0.37})
     page.claims({"both stay more than a hundredfold below": (four[-1] > 100 * four[:2]).all()})
-    page.claims({"the network ends answering one class for all images": one_class})
-    page.claims({"and under each seed the network": len(DEFAULT["status"]) == 5})
+    page.claims({"answering one class for all images": one_class})
+    page.claims({"and under each seed it ends": len(DEFAULT["status"]) == 5})
     deep = [norms(entry)[:, 0] for entry in SIGMOIDS[2:]]
     signals = [np.mean(entry["initial"]["signal"], 1) for entry in SIGMOIDS[2:]]
     above, shrinks = all(n[0] > n[1] for n in deep), all((np.diff(s) > 0).all() for s in signals)
@@ -239,7 +239,7 @@ def default_and_rescue(page):
     helps = all(reliably(ends(each), ends(DEFAULT)) for each in TUNED)
     alone = accuracy(tuned["kaiming_a0"]), accuracy(tuned["kaiming_tanh"])
     most = alone[0] > accuracy(tuned["kaiming_a1"]) and best is tuned["kaiming_tanh_fan_out"]
-    page.says("Yes, tuning helps: {} instead of {}.", accuracy(best), accuracy(DEFAULT), true=helps and most)
+    page.says("Yes: {} instead of {}.", accuracy(best), accuracy(DEFAULT), true=helps and most)
     page.says('`a` alone brings up to {}, `nonlinearity="tanh"` alone {};', *alone, true=True)
     modes = [(ends(tuned[f"{init}_fan_out"]), ends(tuned[init])) for init in ORDER[::2]]
     adds = all(np.mean(one) > np.mean(other) for one, other in modes)

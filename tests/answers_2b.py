@@ -154,8 +154,10 @@ def at_random(page):
     numbers = RANDOM[0]["lr"], ADAM[0]["lr"], trains[0], ADAM_TRAIN[0], *mean_and_spread(trains)
     fair = best_drawn() and len(DRAWN) == len(GRID) and max(GRID.values(), key=finals) is ADAM[0]
     page.says(words, *numbers, *mean_and_spread(ADAM_TRAIN), p(trains, ADAM_TRAIN), true=fair and level())
-    words = "In one dimension random search has no reason to be better: on average five random k lie {} from a uniform "
-    page.says(words + "optimum, the grid's {}", *distances()[1::-1], true=distances()[0] < distances()[1])
+    words = "In one dimension random search has no reason to be better: the nearest of five random k lies on average "
+    page.says(
+        words + "{} from a uniform optimum, the grid's {}", *distances()[1::-1], true=distances()[0] < distances()[1]
+    )
     ks = np.random.default_rng(0).uniform(1, 5, 5)
     rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]
     page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)

@@ -123,7 +123,7 @@ def check_cluster(page):
 
 PHRASES = "every arm", "first stage", "first 10000", "both at the best", "whole training set", "never chooses"
 PHRASES += (
-    "minutes on two cores",
+    "minutes or more on two cores",
     "hours on two cores",
     "all of it",
     "last batch",
@@ -190,9 +190,11 @@ def test_the_docstring_of_2b():
         "compare the final training accuracy: evaluation mode, whole training set, unaltered images. The test set never"
     )
     page.claims({words: True})  # as test_reference proves
-    best, grid = finals(RANDOM[0])[0], finals(ADAM[0])[0]
-    words = "The best of five random rates, {}, has {} in training, the grid's best {}."
-    page.says(words, RANDOM[0]["lr"], best, grid, true=best < grid)
+    best, grid = (np.mean(over_seeds(same)[0]) for same in (RANDOM, ADAM))
+    words = (
+        "The best of five random rates, {}, ends level with the grid's best: {} in training each, means of three seeds"
+    )
+    page.says(words, RANDOM[0]["lr"], best, true=level() and f"{best:.1%}" == f"{grid:.1%}" and len(RANDOM) == 3)
     rates = [[-round(np.log10(a.lr)) for a in ex2b_adam.ARMS if name in a.searches] for name in ("sgd", "grid")]
     words = (
         "Adam at its default {}; SGD with momentum {} at 10^-k for k = 0..4; Adam by grid search at 10^-k for k = 1..5"
@@ -274,7 +276,7 @@ def test_the_front_page():
     words = "All results are from Linux on x86_64, without a GPU"
     machines = [entry["machine"] for entry in (*RECORD["arms"], *SEARCHED["runs"])]
     page.says(words, true={(each["device"], each["name"]) for each in machines} == {("cpu", "x86_64")})
-    words = "The first step of an adaptive method does not depend on the size of the gradient"
+    words = "The first step of an adaptive method hardly depends on the size of the gradient"
     page.says(words, true=first_steps_are_alike())
     page.says("must be one over the fan-in going forward, one over the fan-out going back", true=proved_by(conditions))
     page.says("twelve hours or more", true=SEARCHED["seconds"] / 2 > 12 * 3600)
@@ -285,7 +287,7 @@ def test_the_front_page():
     page.says("w_x = {} becomes {}, {}, {} and {}.", walks.START[0], *ends)
     page.says("one class ({}), where ReLU reaches {}.", accuracy(arm()), accuracy(RELUS[-1]))
     rescue = (
-        "from layer 2 on orthogonal weights of gain 6, with biases that cancel the mean 1/2 of the Sigmoid's outputs"
+        "orthogonal weights, from layer 2 on of gain 6, with biases that cancel the mean 1/2 of the Sigmoid's outputs"
     )
     page.claims({rescue: RESCUE["init"] == "orthogonal6_from_layer2_centred"})
     words = "Xavier brings it to {}, orthogonal weights of gain {} from layer {} on, with centred biases, to {}"

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up import EPOCHS, SEEDS, record_2a, record_2b
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from common import plots
 from common.experiment import records
@@ -321,6 +321,26 @@ def test_a_curve_has_a_gap_where_a_seed_has_no_number():
         _, (axes,) = plots.figure("two seeds")
         line = plots.curve(axes, [1, 2, 3], [[1, 2], [math.nan, 2], [3, 4]])
     np.testing.assert_array_equal(line.get_ydata(), [1.5, math.nan, 3.5])
+
+
+def test_a_line_leads_from_the_end_of_a_curve_to_a_label_that_was_pushed():
+    with plots.style():
+        made, (left, right) = plots.figure("title", 2)
+        for axes, ends in ((left, {"a": 1.0, "b": 1.1, "alone": 9.0}), (right, {"high": 20.0, "low": 0.0})):
+            for label, end in ends.items():
+                plots.curve(axes, [1, 2], [[0.0], [end]], label)
+        plots.finish(made)
+    for axes in (left, right):
+        low, high = axes.get_ylim()
+        lines = {line.get_label(): line for line in axes.get_lines()}
+        for text in axes.texts:
+            line = lines.pop(text.get_text())
+            assert text.xy == pytest.approx((1, (line.get_ydata()[-1] - low) / (high - low)))
+            assert (text.arrow_patch is not None) == (axes is left)
+            assert axes is right or text.arrow_patch.get_edgecolor()[:3] == to_rgb(line.get_color())
+        assert not lines
+    heights = {text.get_text(): text.xyann[1] for text in left.texts}
+    assert heights["a"] < heights["b"] - 0.04 and heights["b"] < heights["alone"] < 0.5
 
 
 def test_a_zero_is_drawn_on_a_floor_below_all_else():

@@ -193,7 +193,9 @@ def test_page():
         page.among(f"### {section}\n", f"| {name} |", [*values, 1 - RHO_1**2, 1 - RHO_2**2])
     findings(page, walked, final)
     page.claims(dict.fromkeys(RULES_IN_WORDS.strip().splitlines(), proved_by(loop_agrees)))
-    page.claims({r"with `torch.optim`, which has RMSProp's $`\delta`$ outside only;": proved_by(torch_agrees)})
+    page.claims(
+        {"with `torch.optim`, which has [a second form of RMSProp](#the-four-rules) only;": proved_by(torch_agrees)}
+    )
     del final["RMSProp, PyTorch"]  # which ends a little lower, and is not one of the four
     page.claims(comparisons(walked, final))
     assert page.unchecked() == []

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import test_theory_1b as items
 import test_theory_1b_networks as networks
+from answers import RUNS, finals
 from claims import Page, proved_by
 from test_theory_1a import PYTORCHS, exact
 from test_theory_1a_page import THEORY
@@ -53,7 +54,7 @@ runs over the $`n_i`$ neurons above, going forward over those below
 The sum runs over the $`n_{i+1}`$ neurons of the *upper* layer""",
     items.test_what_item_4_needs: r"""
 The variance is taken over the random weights *and* the random input
-the cross terms drop out because the weights of a row have mean zero and are uncorrelated
+the cross terms drop out because the weights of a row have mean zero, are uncorrelated, and are independent of
 (C) the weights of one row of $`W^{(i)}`$ are uncorrelated
 (D) $`W^{(i)}`$ is independent of $`h^{(i-1)}`$
 If the input is not centred, the mean of $`\mathrm{E}[x_k^2]`$ over the features takes the place of""",
@@ -214,7 +215,7 @@ def comparisons():
         "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
         r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
         "| no; it is approached for $`n = i = 2`$ only;": approached and never,
-        r"for $`i = n`$ the value $`\frac{1}{4} h_{n-1}`$ is, at $`w_n = 0`$ |": last["of_weight"](3, 3)
+        r"for $`i = n`$ the value $`\frac{1}{4} h_{n-1}`$ is attained, at $`w_n = 0`$ |": last["of_weight"](3, 3)
         == last["h"](2) / 4,
         r"for $`x > 0`$: yes for $`n = 2`$; in longer chains approached, as": no_decay
         and relu(0.5, 2) == [2]
@@ -243,10 +244,10 @@ def comparisons():
         "over the default and loses a factor": product["Sigmoid, Xavier"] < 1,
         "the best, tanh's gain with fan-out, is better than": best == "Sigmoid, tanh's gain, fan-out",
         "and loses a factor of 65": product["Sigmoid, Xavier"] < product[best] < 1,
-        "of these schemes only centred biases keep the first layer's signal within a factor of two of the output's": (
+        "of these schemes only gain with centred biases keeps the first layer's signal within a factor of two of": (
             balanced == {label for label in product if label.endswith(", centred")}
         ),
-        "in each layer of each row but the last": theory.CRUDE**4 == 1 / 256,  # that row is no prediction
+        "in each layer of each row but the crude bound": theory.CRUDE**4 == 1 / 256,  # that row is no prediction
         "is a little below $`g/4": 0.97 < default / (math.sqrt(1 / 3) / 4) < 1,
         "the gradient shrinks about sevenfold per layer": round(1 / default) == 7,
         "Now $`f`$ is just below $`1/4`$": 0.94 < xavier * 4 < 1,
@@ -262,6 +263,17 @@ def comparisons():
         "such a network gives nearly the same output to all images": across,
         "The crude bound is for weights below 1 in a chain": never,
     }
+
+
+def ranked_alike(search):
+    """Whether test accuracy ranks the rates of a search of 2b, under seed 0, as training accuracy does."""
+    by_training, by_test = (
+        sorted(
+            (run for run in RUNS if search in run["searches"] and run["seed"] == 0), key=lambda run: finals(run)[which]
+        )
+        for which in (0, 1)
+    )
+    return by_training == by_test
 
 
 def test_index():
@@ -296,6 +308,8 @@ def test_index():
     late = {name: abs(exact(name)[2]["w_x"] - exact(name, mpmath.mpf(1) / 2)[2]["w_x"]) for name in walks.RULES}
     places = {name: min(key for key in exact(name)[0] if "delta" in key) for name in ("RMSProp", "AdaGrad", "Adam")}
     written = [name for name, key in places.items() if key.startswith("sqrt(delta")]
+    words = r"for $`i = n \ge {}`$ the factor $`h_{n-1}`$ stays below $`\sigma(1)`$"
+    page.says(words, 3, true=max(map(entering, range(3, 9))) == sigma(1) < max(map(entering, range(2, 9))))
     page.claims(
         {
             "who write it inside the root for RMSProp and outside for AdaGrad and Adam": written == ["RMSProp"],
@@ -318,6 +332,8 @@ def test_index():
             "for $`i < n`$ slopes near 1/4 need weights near 0, which are factors of the derivative too": proved_by(
                 items.test_a_search_over_all_weights_finds_the_supremum
             ),
+            "The ranking by test accuracy: the same in Adam's grid, not in SGD's": ranked_alike("grid")
+            and not ranked_alike("sgd"),
             "The least upper bound, computed for up to eight slopes": max(items.SLOPES) == 8,
             "for equal widths if every earlier layer preserves the variance": proved_by(
                 items.test_the_formulas_of_items_4_and_6

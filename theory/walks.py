@@ -127,7 +127,8 @@ def draw(path):
     first = {name: walk(rule, 1)[0]["dw_x"] for name, rule in RULES.items()}
     made, (axes,) = plots.figure(
         "First step: SGD {SGD:.2f}, AdaGrad and Adam {Adam:.2f}, RMSProp {RMSProp:.2f}".format(**first),
-        note="three steps of size 1 from w = -1 along w_x = w, w_y = -w; beside the names: w after the third step",
+        note="three steps with step size 1 from w = -1 along w_x = w, w_y = -w; arrows only join the ends of a step; "
+        "beside the names: w after the third step",
     )
     near = axes.inset_axes([0.775, 0.56, 0.215, 0.36], xlim=(2.1585, 2.1785), ylim=(1.56e-4, 1.76e-4))
     for panel in (axes, near):
