@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = records.read(ROOT / "figures/ex2a.json")
 SEARCHED = records.read(ROOT / "figures/ex2b.json")
 HALF = records.read(ROOT / "figures/bfloat16/ex2b.json")["runs"]  # the same of Adam's default in bfloat16
+NARROW = records.read(ROOT / "figures/width16/ex2b.json")  # of half the width, as far as it is trained
 RESCUED = records.read(ROOT / "figures/choices/rescue.json")
 CHOICE = records.read(ROOT / "figures/choices/cnn.json")
 BENCH = records.read(ROOT / "figures/benchmark.json")

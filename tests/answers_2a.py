@@ -104,7 +104,8 @@ def four_networks(page):
         text += f", momentum {entry['momentum']:g}" * bool(entry["momentum"])
         return text + ", batch normalisation" * entry["batch_norm"]
 
-    words = '`kaiming_a1_fan_out` is `kaiming_uniform_` with `a=1, mode="fan_out"`, `gain4` is Xavier with gain 4.'
+    words = '`kaiming_a1_fan_out` is `kaiming_uniform_` with `a=1, mode="fan_out"`, `kaiming_tanh` with '
+    words += '`nonlinearity="tanh"` (in figures: gain of tanh), `gain4` is Xavier with gain 4.'
     page.claims({words: True})  # as test_reference shows
     others = [entry for entry in RECORD["arms"] if entry not in SIGMOIDS]
     page.table(
