@@ -192,8 +192,8 @@ def random(record, every):
         if len(drawn) == 1:
             outcome = "Level" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
             title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
-    note = plots.caption(record, "every run a mark; right: the best of each search, its seeds side by side, the first leftmost")
-    made, (left, middle, right) = plots.figure(title, 3, note=note, sharey=False)
+    seen = "every run a mark; right: the best of each search, its seeds side by side, the first leftmost"
+    made, (left, middle, right) = plots.figure(title, 3, note=plots.caption(record, seen), sharey=False)
     for axes, split in zip((left, middle), SPLITS):
         draw_marks(axes, every, names, split, legend=axes is left)
     span = left.get_ylim() + middle.get_ylim()

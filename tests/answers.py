@@ -122,9 +122,14 @@ GAINED = [arm(init=init) for init in ("gain4", "gain4_from_layer2", "gain4_from_
 RUNS = SEARCHED["runs"]
 
 
-def seeds_of(optimizer, lr):
+def seeds_of(optimizer, lr, runs=RUNS):
     """The runs of an arm, seed 0 first."""
-    return [run for run in RUNS if (run["optimizer"], run["lr"]) == (optimizer, lr)]
+    return [run for run in runs if (run["optimizer"], run["lr"]) == (optimizer, lr)]
+
+
+def seen_by(search):
+    """The runs that a search compares."""
+    return [run for run in RUNS if search in run["searches"] and run["seed"] == 0]
 
 
 def finals(run):
@@ -147,7 +152,7 @@ def losses(same):
     return [run["train_loss"][-1] for run in same]
 
 
-DRAWN = sorted((run for run in RUNS if "random" in run["searches"] and run["seed"] == 0), key=finals)[-1]["lr"]
+DRAWN = max(seen_by("random"), key=finals)["lr"]
 ADAM, SGD, RANDOM = seeds_of("adam", 1e-3), seeds_of("sgd", 0.1), seeds_of("adam", DRAWN)
 
 

@@ -256,14 +256,11 @@ def default_and_rescue(page):
     page.claims({words: bounds == [-0.05, 0.05] * 2 and variances("default", 2, 400, 3000) == (1 / 1200, 1 / 1200)})
     words = "Despite its name the default is not He's initialisation"
     page.says(words, true=variances("default", 2, 5, 4) != variances("kaiming_a0", 2, 5, 4))
-    weight, bias = (
-        getattr(models.mlp(DEEP, "sigmoid", [(RESCUE["init"], 0)])[3], name)[0] for name in ("weight", "bias")
-    )
+    first, second = models.mlp(DEEP, "sigmoid", [(RESCUE["init"], 0)])[1:4:2]
     words = r"since layer 1 sees pixels; centred biases $`b_j = -\frac{1}{2}\sum_k W_{jk}`$, in place of "
     words += "PyTorch's (0 in layer 1), take the mean 1/2 away"
-    first = models.mlp(DEEP, "sigmoid", [(RESCUE["init"], 0)])[1].bias
-    centred = torch.allclose(weight @ torch.full((50,), 0.5) + bias, torch.zeros(30), atol=1e-5)
-    page.claims({words: centred and not first.any()})
+    centred = torch.allclose(second.weight[0] @ torch.full((50,), 0.5) + second.bias[0], torch.zeros(30), atol=1e-5)
+    page.claims({words: centred and not first.bias.any()})
     shown = [label for _, label, _ in Arms(RECORD).stars]
     page.claims({"with the rescue, ReLU for comparison": {"rescue", "ReLU"} < {*shown}})
     page.table(

@@ -4,23 +4,8 @@ from functools import cache
 
 import numpy as np
 import torch
-from answers import (
-    ADAM,
-    BENCH,
-    CHOICE,
-    HALF,
-    NARROW,
-    RANDOM,
-    RUNS,
-    SEARCHED,
-    SGD,
-    finals,
-    in_percent,
-    late,
-    level,
-    losses,
-)
-from answers import mean_and_spread, over_seeds, p, percent, seeds_of
+from answers import ADAM, BENCH, CHOICE, HALF, NARROW, RANDOM, RUNS, SEARCHED, SGD, finals, in_percent, late, level
+from answers import losses, mean_and_spread, over_seeds, p, percent, seeds_of, seen_by
 
 import ex2b_adam
 from common import models
@@ -107,14 +92,11 @@ def against_sgd(page):
     least, found = p(range(3), range(10, 13)), p(ADAM_TEST, SGD_TEST)
     words = "Every seed of Adam is above every seed of SGD, but p is {}, the least that three seeds can give"
     page.says(words, found, true=min(ADAM_TEST) > max(SGD_TEST) and found == least)
-    narrow = {(run["optimizer"], run["lr"]): finals(run)[1] for run in NARROW["runs"] if run["seed"] == 0}
-    rivals = narrow["sgd", 0.1], narrow["adam", 1e-3]
+    rivals = [finals(seeds_of(*arm, NARROW["runs"])[0])[1] for arm in (("sgd", 0.1), ("adam", 1e-3))]
     words = "Adam's lead is one of the last epoch; at half the width, under seed {}, SGD leads: {} and {} in the test"
-    lead, half = (
-        np.mean(late(ADAM)) < np.mean(late(SGD)),
-        2 * NARROW["settings"]["width"] == SEARCHED["settings"]["width"],
-    )
-    page.says(words, 0, *rivals, true=lead and half and rivals[0] > rivals[1])
+    of_the_last = np.mean(late(ADAM)) < np.mean(late(SGD))
+    half = 2 * NARROW["settings"]["width"] == SEARCHED["settings"]["width"]
+    page.says(words, 0, *rivals, true=of_the_last and half and rivals[0] > rivals[1])
     columns = [(ADAM_TRAIN, SGD_TRAIN), (ADAM_TEST, SGD_TEST), (late(ADAM), late(SGD)), (losses(ADAM), losses(SGD))]
     rows = [[*map(in_percent, same), np.mean(loss)] for *same, loss in zip(*columns)]
     rows = [["Adam 1e-3", *rows[0]], ["SGD 1e-1", *rows[1]], ["p", *(p(*pair) for pair in columns)]]
@@ -157,7 +139,7 @@ def by_grid(page):
 
 def slowest_gains(search):
     """Whether the smallest rate of a search gains most over the last ten epochs, as its picture says."""
-    found = [run for run in RUNS if search in run["searches"] and run["seed"] == 0]
+    found = seen_by(search)
     gains = {run["lr"]: np.mean(run["train_accuracy"][-10:]) - np.mean(run["train_accuracy"][-20:-10]) for run in found}
     return max(gains, key=gains.get) == min(gains)
 
@@ -171,10 +153,9 @@ def at_random(page):
     numbers = RANDOM[0]["lr"], ADAM[0]["lr"], trains[0], ADAM_TRAIN[0], *mean_and_spread(trains)
     fair = best_drawn() and len(DRAWN) == len(GRID) and max(GRID.values(), key=finals) is ADAM[0]
     page.says(words, *numbers, *mean_and_spread(ADAM_TRAIN), p(trains, ADAM_TRAIN), true=fair and level())
+    from_grid, from_random, nearer = distances()
     words = "In one dimension random search has no reason to be better: the nearest of five random k lies on average "
-    page.says(
-        words + "{} from a uniform optimum, the grid's {}", *distances()[1::-1], true=distances()[0] < distances()[1]
-    )
+    page.says(words + "{} from a uniform optimum, the grid's {}", from_random, from_grid, true=from_grid < from_random)
     ks = np.random.default_rng(0).uniform(1, 5, 5)
     rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]
     page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)
@@ -182,7 +163,6 @@ def at_random(page):
     behind = tests[0] > ADAM_TEST[0] and np.mean(tests) < np.mean(ADAM_TEST)
     words = "at {} at {} ± {}: ahead of the default with seed {}, behind in the mean"
     page.says(words, RANDOM[0]["lr"], *mean_and_spread(tests), 0, true=behind)
-    from_grid, from_random, nearer = distances()
     words = "If the optimal k is uniform in [1, 5], "
     words += "the nearest of the grid's five is {} away on average and the nearest of five random ones {}"
     page.says(words, from_grid, from_random, true=from_grid < from_random)

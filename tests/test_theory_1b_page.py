@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import test_theory_1b as items
 import test_theory_1b_networks as networks
-from answers import RUNS, finals
+from answers import finals, seen_by
 from claims import Page, proved_by
 from test_theory_1a import PYTORCHS, exact
 from test_theory_1a_page import THEORY
@@ -267,12 +267,7 @@ def comparisons():
 
 def ranked_alike(search):
     """Whether test accuracy ranks the rates of a search of 2b, under seed 0, as training accuracy does."""
-    by_training, by_test = (
-        sorted(
-            (run for run in RUNS if search in run["searches"] and run["seed"] == 0), key=lambda run: finals(run)[which]
-        )
-        for which in (0, 1)
-    )
+    by_training, by_test = (sorted(seen_by(search), key=lambda run: finals(run)[split]) for split in (0, 1))
     return by_training == by_test
 
 

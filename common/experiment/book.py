@@ -29,7 +29,8 @@ class Book:
             if what == "stand-in" and there["data"] != what:
                 real = "is a record of real data, which generated data does not replace"
                 raise OSError(f"{path} {real}. Give another --out")
-            old = old if settings.fresh else there
+            if not settings.fresh:
+                old = there
         larger = {name: max(getattr(settings, name), old["settings"].get(name, 1)) for name in settings.EXTENDING}
         determining = settings.determining() | experiment.fixed | sizes
         self.shared = {"data": what} | {name: value for name, value in determining.items() if name not in larger}
