@@ -201,7 +201,13 @@ def end_labels(axes, size=8):
             drawn = {"color": line.get_color(), "linewidth": 0.6}
             if dashed:
                 drawn |= {"linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
-            look["arrowprops"] = {"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 2} | drawn
+            look["arrowprops"] = {
+                "arrowstyle": "-",
+                "relpos": (0, 0.5),
+                "patchA": None,
+                "shrinkA": 2,
+                "shrinkB": 0,
+            } | drawn
         axes.annotate(line.get_label(), (1, end), (1, height), "axes fraction", behind, **look)
 
 

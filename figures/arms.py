@@ -189,4 +189,4 @@ class Arms:
         named = [(arm, label) for arm, label, _ in self.stars if label in ("default method tuned", "rescue")]
         words = [f"{label}: {scheme(arm)}" for arm, label in named if same(arms, arm, "activation", "init")]
         several = self.network and len({arm["activation"] for arm in arms}) > 1
-        return words + [f"{activation(self.network[0])} and default where nothing else is said"] * bool(several)
+        return words + [f"{activation(self.network[0])} and default initialisation unless named"] * bool(several)

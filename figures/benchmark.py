@@ -36,8 +36,9 @@ def draw_growth(record):
     (_, _, alone, _), *_, (number, _, together, _) = by_members
     title = "What a model of exercise 2a costs"
     if together < alone:
-        title = f"Each of {number} models of exercise 2a side by side costs "
-        title += f"{alone / together:.1f} times less than one alone"
+        title = (
+            f"One model of exercise 2a alone costs {alone / together:.1f} times as much as one of {number} side by side"
+        )
     note = "dashed: the floating-point operations alone, at the rate of a large matrix product"
     made, each = plots.figure(title, len(panels), note=note)
     for axes, (name, shown, x) in zip(each, panels):

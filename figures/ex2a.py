@@ -80,7 +80,7 @@ def norms(arms):
     deep = {activation(arm): arm for arm in rows[-1]}
     if {*deep} >= {"Sigmoid", "ReLU"} and max(shares(deep["Sigmoid"])) < 0.01 and shares(deep["ReLU"])[-1] > 1:
         title = f"With {hidden(rows[-1][0])} the Sigmoid's layer 1 stays below a hundredth"
-        title += " of the output layer's gradient, ReLU's ends above it"
+        title += " of the output layer's gradient, ReLU's layer 1 ends above its output layer"
     made, each = plots.figure(title, (len(rows), len(columns)), 0.6 + 1.75 * len(rows), arms.note(arms.default))
     for axes, (row, column) in zip(each, ((row, column) for row in rows for column in columns)):
         for arm in same(row, column, "activation"):
@@ -184,7 +184,7 @@ def trainings(arms):
     slow = [arm for arm in ladder if arm in arms.default]
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
-        title = "Slow, not stuck: all other trainings get the default going, and so does patience"
+        title = "Slow, not stuck: other trainings get the default going, and so does patience"
     note = arms.note(chain(*panels), "default where no initialisation is named", f"grey {plots.CHANCE}")
     made, each = plots.figure(title, len(panels), note=note)
     ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")

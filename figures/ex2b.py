@@ -90,7 +90,7 @@ def accuracy(record, every):
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f", no lasting difference: the seeds' means of the last {LAST} epochs overlap"
+        title += f"; not decided: the seeds' means of the last {LAST} epochs overlap"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     first = max(1, record["settings"]["epochs"] - LAST + 1)
     for place, axes in enumerate(each):
@@ -190,7 +190,7 @@ def random(record, every):
         grid, *drawn = map(fmean, ends)
         title = f"{sum(mean > grid for mean in drawn)} of {len(drawn)} random searches beat the grid in training"
         if len(drawn) == 1:
-            outcome = "Level" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
+            outcome = "No difference seen" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
             title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
     seen = "every run a mark; right: the best of each search, its seeds side by side, the first leftmost"
     made, (left, middle, right) = plots.figure(title, 3, note=plots.caption(record, seen), sharey=False)

@@ -31,7 +31,7 @@ def activations(arms):
     title = "Outputs of the hidden layers before and while they are trained"
     moves = {arms.look(row)[0]: moved(row) for row in rows}
     if moves.pop("default", 1) < 0.001 and min(moves.values(), default=0) > 0.1:
-        title = f"In {rows[0]['after'][-1]} epochs the outputs of the default's last hidden layer stay as they were, "
+        title = f"In {rows[0]['after'][-1]} epochs the histogram of the default's last hidden layer stays as it was, "
         title += "those of the other networks move"
     seen = "one seed, all test images", "what lies beyond in the outermost bins", *arms.meaning(rows)
     note = plots.caption(arms.record, *seen)
@@ -64,7 +64,7 @@ def signals(arms):
     title = "The signal before training, and what theory/1b predicts"
     error = max(deviation(arm) for arm in shown)
     if error < 0.2:
-        title = f"Theory/1b predicts every layer's signal within {math.ceil(100 * error)}%"
+        title = f"Theory/1b predicts each layer's signal, a mean over seeds, within {math.ceil(100 * error)}%"
         if fall(shown[0]) < 0.01 and fall(shown[-1]) > 1:
             title += ", whether it vanishes, holds or grows"
     high = -(-len(shown) // 3)

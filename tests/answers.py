@@ -57,6 +57,11 @@ def reliably(one, other):
     return np.mean(one) > np.mean(other) and p(one, other) < 0.05
 
 
+def standard_error(one, other):
+    """Of the difference of the means of two lists."""
+    return np.sqrt(sum(np.var(values, ddof=1) / len(values) for values in (one, other)))
+
+
 # ---- exercise 2a ----
 
 
@@ -156,6 +161,6 @@ DRAWN = max(seen_by("random"), key=finals)["lr"]
 ADAM, SGD, RANDOM = seeds_of("adam", 1e-3), seeds_of("sgd", 0.1), seeds_of("adam", DRAWN)
 
 
-def level():
-    """Whether the best random rate and the grid's best are level in training, over their seeds."""
-    return p(over_seeds(RANDOM)[0], over_seeds(ADAM)[0]) > 0.9
+def apart():
+    """By how many points the mean training accuracies of the best random rate and of the grid's best differ."""
+    return percent(abs(np.mean(over_seeds(RANDOM)[0]) - np.mean(over_seeds(ADAM)[0])))

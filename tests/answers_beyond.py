@@ -33,11 +33,16 @@ def check(page):
     known = list(nets.values())  # of those that differ in their training only, one
     measured = [np.mean(entry["initial"]["signal"], 1) for entry in known]
     off = max(abs(found / entry["predicted"]["signal"] - 1).max() for found, entry in zip(measured, known))
+    deeper = max(
+        abs(np.mean(entry["initial"]["signal"], 1) / entry["predicted"]["signal"] - 1).max()
+        for entry in RECORD["depth"]
+    )
     words = (
         "{} networks without batch normalisation each layer's mean over the seeds lies within {} of the prediction, "
-        "for signals from {} to {}."
+        "for signals from {} to {}; in the deeper nets below, within {}."
     )
     numbers = len(known), np.ceil(100 * off) / 100, min(map(np.min, measured)), max(map(np.max, measured))
+    numbers = *numbers, np.ceil(100 * deeper) / 100
     page.says(words, *numbers, true=True)
     crude = CRUDE**4
     wrong = crude > 5 * signal(DEFAULT)[0] and crude < signal(GAINED[0])[0] / 5
@@ -91,10 +96,10 @@ def check(page):
     )
     page.says("with 9 it is {}.", share[1])
     four, deepest = np.mean(depth(4)["unmoved"]), np.mean(depth(12)["initial"]["signal"][0])
-    page.says("With {}, the sheet's depth, it is {}: precision plays no part there", len(DEEP), four, true=four < 0.01)
+    page.says("With {}, the sheet's depth, it is {}: precision hardly matters there", len(DEEP), four, true=four < 0.01)
     smallest = np.finfo(np.float32).tiny
-    words = "The gradient itself is far above the smallest number of float32, {}: the signal at layer 1 is {} with 12"
-    page.says(words + " hidden layers", smallest, deepest, true=deepest > 1e20 * smallest)
+    words = "The gradient itself is far above the smallest normal number of float32, {}: the signal at layer 1 is {} "
+    page.says(words + "with 12 hidden layers", smallest, deepest, true=deepest > 1e20 * smallest)
     final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
     words = "Sigmoid falls, ReLU stays level]"
     page.says(words, true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))

@@ -127,8 +127,8 @@ RMSProp [3] lets old squares fade
 Adam [4] averages the gradients as well, and corrects the two averages for their start at 0
 belong to the weights from which a step is taken, $`\Delta w`$ is the update, and $`w`$ is the weight after it
 $`z`$, $`o`$ and $`g_x`$ are those of AdaGrad's second step
-the first step of AdaGrad and Adam has the length of the step size whatever the gradient is, that of RMSProp
-times as much, and that of SGD grows with the gradient
+The first step of AdaGrad and Adam has the length of the step size and that of RMSProp
+unless the gradient is so small that $`\delta`$ counts; that of SGD grows with the gradient
 AdaGrad divides $`g`$ by the root of $`g^2`$, and so does Adam once its two averages are corrected
 It ends next to 0, where the neuron is undecided, because the walk began at -1, and not because 0 is a good place
 AdaGrad divides by roots that go from
@@ -136,7 +136,7 @@ RMSProp starts from $`r = 0`$ like Adam but does not correct for it
 Adam without its corrections would do so as well
 The walk lands on the flat right end
 longer than the second although its gradient is smaller, because $`r`$ fades by a tenth per step
-A step of SGD is as long as the gradient, $`2\, o\,(1 - o)^2`$
+A step of SGD moves each weight by the size of its derivative, $`2\, o\,(1 - o)^2`$
 """
 
 
@@ -194,7 +194,7 @@ def test_page():
     findings(page, walked, final)
     page.claims(dict.fromkeys(RULES_IN_WORDS.strip().splitlines(), proved_by(loop_agrees)))
     page.claims(
-        {"with `torch.optim`, which has [a second form of RMSProp](#the-four-rules) only;": proved_by(torch_agrees)}
+        {"with `torch.optim`, which knows RMSProp only in [its second form](#the-four-rules);": proved_by(torch_agrees)}
     )
     del final["RMSProp, PyTorch"]  # which ends a little lower, and is not one of the four
     page.claims(comparisons(walked, final))
@@ -269,7 +269,7 @@ def comparisons(walked, final):
         "All operations are elementwise": first["dw_x"] == walks.adagrad(first["g_x"], 1, {}),
         "$`w_y = -w_x`$ after every step, for each rule": mirrored,
         "What is made of $`r`$ has the same value for $`x`$ and $`y`$": all(x == y for x, y in twins),
-        r"that of RMSProp $`\sqrt{10}`$ times as much, and": near(rms[0], mpmath.sqrt(10)),
+        r"and that of RMSProp $`\sqrt{10}`$ times as much,": near(rms[0], mpmath.sqrt(10)),
         "first step is too long by a factor of √10": near(rms[0], mpmath.sqrt(10)),
         "third step is longer than the second although its gradient is smaller": rms[2] > rms[1] and fast < slow,
         "RMSProp ends with the smallest loss of the four": final["RMSProp"][1]

@@ -146,7 +146,7 @@ def sheets_network(page):
     page.table("the sheet's network | $`f_1`$ | $`f_2`$ | $`f_3`$ | $`f_4`$ | product", rows)
     default, xavier, best = (product[f"Sigmoid, {name}"] for name in ("default", "Xavier", "tanh's gain, fan-out"))
     fewer = 1 / default, 1 / product["ReLU, default"]
-    page.says(r"is {} times smaller than at the output; with ReLU {} times.", *fewer, true=min(fewer) > 1)
+    page.says(r"is 1/{} of that at the output; with ReLU 1/{}.", *fewer, true=min(fewer) > 1)
     page.says(r"Xavier gains a factor of {} over the default", xavier / default)
     page.says(r"and loses a factor of {} from the output", 1 / xavier)
     page.says(r"better than Xavier by a factor of {} and loses a factor of {}.", best / xavier, 1 / best)
@@ -209,9 +209,9 @@ def comparisons():
     xavier_by_fans = np.allclose(fans, (2 * 50 / 80, 2 * 30 / 80))
     by_a = [8 * theory.variances(f"kaiming_{name}", 1, 8, 7)[0] for name in ("a0", "a1", "tanh")]
     return {
-        "largest for the last weight, $`i = n`$, with $`1/4`$; the bound is never attained": never,
+        "largest for the last weight, $`i = n`$, where it is $`1/4`$; the bound is never attained": never,
         r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$. It is 0": up_to_x,
-        r"Without $`\lvert w_j \rvert < 1`$ it grows without bound in chains of more than two layers": no_bound,
+        r"Without $`\lvert w_j \rvert < 1`$ there is no bound in chains of more than two layers": no_bound,
         "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
         r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
         "| no; it is approached for $`n = i = 2`$ only;": approached and never,
@@ -244,7 +244,7 @@ def comparisons():
         "over the default and loses a factor": product["Sigmoid, Xavier"] < 1,
         "the best, tanh's gain with fan-out, is better than": best == "Sigmoid, tanh's gain, fan-out",
         "and loses a factor of 65": product["Sigmoid, Xavier"] < product[best] < 1,
-        "of these schemes only gain with centred biases keeps the first layer's signal within a factor of two of": (
+        "only gain with centred biases keeps the first layer's signal within a factor of about two of": (
             balanced == {label for label in product if label.endswith(", centred")}
         ),
         "in each layer of each row but the crude bound": theory.CRUDE**4 == 1 / 256,  # that row is no prediction

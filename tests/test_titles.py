@@ -75,7 +75,7 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (ex2a.accuracy, "all depths end level", lambda r: ends(at(r, **RELU), [0.84] * 5)),
     (ex2a.accuracy, "all depths end level", lambda r: at(r, **RELU).update(status=["collapsed"] * 5)),
     (ex2a.norms, "stays below a hundredth", lambda r: norms_of_layer_1(at(r, **SIGMOID), 4, 9)),
-    (ex2a.norms, "ends above it", lambda r: norms_of_layer_1(at(r, **RELU), 1 / 8, -1)),
+    (ex2a.norms, "ends above its output layer", lambda r: norms_of_layer_1(at(r, **RELU), 1 / 8, -1)),
     (ex2a.xavier, "helps wherever", lambda r: ends(at(r, **SIGMOID | {"init": "xavier_normal"}), [0.1] + [0.3] * 4)),
     (ex2a.xavier, "only", lambda r: ends(at(r, **SIGMOID | {"init": "xavier_normal"}), [0.51] * 5)),
     (ex2a.deepest, "rescued", lambda r: at(r, **RESCUE).update(status=["ok"] * 4 + ["collapsed"])),
@@ -84,9 +84,13 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (ex2a.depth, "ReLU nothing", lambda r: ends(at(r, **RELU), [0.84] * 5)),
     (ex2a.depth, "gives it back", lambda r: ends(at(r, **RESCUE), [0.82] + [0.87] * 4)),
     (ex2a.trainings, "Slow, not stuck", lambda r: at(r, **SIGMOID).update(status=["ok"] + ["collapsed"] * 4)),
-    (ex2a.trainings, "all other trainings", lambda r: at(r, **SIGMOID | {"lr": 0.05}).update(status=["collapsed"] * 5)),
+    (
+        ex2a.trainings,
+        "trainings get the default going",
+        lambda r: at(r, **SIGMOID | {"lr": 0.05}).update(status=["collapsed"] * 5),
+    ),
     (ex2a.trainings, "patience", lambda r: r["plateau"][0].update(status=["ok"] * 4 + ["collapsed"])),
-    (per_layer.activations, "stay as they were", lambda r: last_outputs(r["activations"][0], -2)),
+    (per_layer.activations, "stays as it was", lambda r: last_outputs(r["activations"][0], -2)),
     (per_layer.activations, "the other networks move", lambda r: last_outputs(r["activations"][1], -1)),
     (per_layer.signals, "vanishes", lambda r: [signal_of_layer_1(one, 30) for one in r["arms"]]),
     (per_layer.signals, "grows", lambda r: [signal_of_layer_1(one, 1 / 3) for one in r["arms"]]),
@@ -97,13 +101,21 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (per_layer.untrained, "most of", lambda r: at(r, "depth", **TWELVE).update(unmoved=[0.3] * 4 + [0.9])),
     (
         ex2b.accuracy,
-        "no lasting difference",
+        "not decided",
         lambda r: [last(run, "test", 0.9) for run in every(r, "runs", lr=0.1, optimizer="sgd")],
     ),
     *((ex2b.rates, "neither at an end", lambda r, end=end: best_of_all(at(r, "runs", **end))) for end in ENDS),
     (ex2b.epochs, "still gains most", lambda r: flat(at(r, "runs", lr=1e-5, **GRID), 0.7)),
-    (ex2b.random, "Level -> Random ahead", lambda r: [best_of_all(run) for run in every(r, "runs", **RANDOM)]),
-    (ex2b.random, "Level -> The grid ahead", lambda r: [best_of_all(run, 0.4) for run in every(r, "runs", **RANDOM)]),
+    (
+        ex2b.random,
+        "No difference seen -> Random ahead",
+        lambda r: [best_of_all(run) for run in every(r, "runs", **RANDOM)],
+    ),
+    (
+        ex2b.random,
+        "No difference seen -> The grid ahead",
+        lambda r: [best_of_all(run, 0.4) for run in every(r, "runs", **RANDOM)],
+    ),
 ]
 
 
@@ -132,7 +144,7 @@ def test_a_title_says_no_more_than_the_record_has(figure, words, change):
 def test_what_a_title_says_of_the_default_does_not_depend_on_others():
     record = records.read(FIGURES / "ex2a.json")
     at(record, **SIGMOID | {"init": "xavier_normal", "lr": 0.05}).update(status=["collapsed"] * 5)
-    assert "all other trainings get the default going" in title(ex2a.trainings, record)
+    assert "other trainings get the default going" in title(ex2a.trainings, record)
 
 
 def test_one_deeper_arm_leaves_the_named_ones_their_names_and_of_two_networks_alike_the_deeper_is_named():

@@ -113,12 +113,12 @@ def table(rows):
     return "\n".join(lines)
 
 
-def hops(axes, places, bows, colour):
-    """Draw a walk over places (w, loss) as bent arrows, each bowed out by a part of its length, and dots."""
+def hops(axes, places, bows, colour, size=4.5):
+    """Draw a walk over places (w, loss) as bent arrows, each bowed out by a part of its length, and dots of a size."""
     for start, end, bow in zip(places, places[1:], bows):
         bent = {"connectionstyle": f"arc3,rad={bow}", "shrinkA": 2, "shrinkB": 2}
         axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, **bent})
-    axes.plot(*zip(*places[1:]), "o", color=colour, markersize=4.5)
+    axes.plot(*zip(*places[1:]), "o", color=colour, markersize=size)
 
 
 @plots.style()
@@ -138,12 +138,12 @@ def draw(path):
         "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
         "AdaGrad": ((0.22, 0.35, 0.35), (0.53, -0.06)),
         "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85)),
-        "Adam": ((0.55, -0.4, -0.4), (0.64, 0.27)),
+        "Adam": ((0.55, -0.4, -0.4), (0.8, 0.28)),
     }
     for colour, (name, (bows, label)) in zip((plots.COLOURS[place] for place in (1, 3, 2, 0)), looks.items()):
         walked = [START[0]] + [row["w_x"] for row in walk(RULES[name])]
         places = [(w, loss(w, -w)[-1]) for w in walked]
-        hops(axes, places, bows, colour)
+        hops(axes, places, bows, colour, 7.5 if name == "AdaGrad" else 4.5)  # Adam's first dot lies on its own
         axes.text(*label, f"{name} {walked[-1]:.2f}", color=colour, fontsize=9)
         if name == "RMSProp":
             hops(near, places[1:], bows[1:], colour)

@@ -21,7 +21,7 @@ class Progress(tqdm):
         self._began = self._began or now  # of the pace: the first epochs came with the start of the workers
         self._new += epochs * new * (now > self._began)
         text = f"{self.done}/{self.total} epochs, {self._finished}/{self._runs} runs"
-        if self._new and self.done < self.total and now - self._began > 10:  # sooner it would be a guess
+        if self._new and self.done < self.total and now - self._began >= 60:  # sooner it would be a guess
             left = (now - self._began) * (self.total - self.done) / self._new
             text += f", about {max(1, round(left / 60))} min left"
         self.set_description_str(text, refresh=False)
