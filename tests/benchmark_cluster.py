@@ -37,7 +37,7 @@ def local(places):
     """Yield the Engine of so many processes, as the scripts start them."""
     from common.experiment import engine
 
-    with tempfile.TemporaryDirectory() as folder, engine.of_this_machine(folder) as workers:
+    with tempfile.TemporaryDirectory() as folder, engine.of_this_machine(folder, places) as workers:
         workers.grow(places)
         yield workers
 

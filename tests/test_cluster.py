@@ -72,7 +72,7 @@ def test_there_are_as_many_workers_as_places_or_asked_for_but_no_more_than_runs(
     monkeypatch.setattr(worker, "CPU_COUNT", 4)
     for flags in ([], ["--jobs", "3"], ["--jobs", "9"]):
         assert call(Folder(tmp_path), "--device", "cpu", *flags).code == 130
-    assert grown == [4, 3, 6]  # and one process before anything is known
+    assert grown == [4, 3, 6]
 
 
 def test_as_many_as_the_cores_that_are_granted():
@@ -93,9 +93,15 @@ def test_they_have_a_thread_each_and_no_limits_and_let_nobody_in(tmp_path, monke
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "77")
     monkeypatch.setattr(engine, "LocalCluster", partial(engine.LocalCluster, processes=False))
     monkeypatch.setattr(dask.config, "config", copy.deepcopy(dask.config.config))
+    monkeypatch.setattr(engine, "CPU_COUNT", 9)
+    for jobs, places in ((1, 1), (7, 2)):
+        with engine.of_this_machine(tmp_path, jobs) as workers:
+            assert len(workers._cluster.workers) == places
     with engine.of_this_machine(tmp_path) as workers:
         cluster = workers._cluster
-        assert (workers.name, len(cluster.workers)) == ("1 process", 1)
+        assert len(cluster.workers) == 2
+        workers.grow(1)
+        assert until(lambda: (workers.name, len(cluster.workers)) == ("1 process", 1), within=10)
         workers.grow(2)
         workers._client.wait_for_workers(2, timeout=10)
         assert (workers.name, len(cluster.workers)) == ("2 processes", 2)

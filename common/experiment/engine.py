@@ -15,8 +15,9 @@ from pkgutil import resolve_name
 from queue import Empty, SimpleQueue
 
 import dask
+from dask.system import CPU_COUNT
 from dask.utils import SerializableLock
-from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, fire_and_forget, get_worker
 from distributed.comm import CommClosedError
 
 from . import options
@@ -88,11 +89,12 @@ class Engine:
 
 
 @contextmanager
-def of_this_machine(folder):
-    """Yield an Engine of a worker process, of more by grow(), closed to others; leaving the block ends their work too.
+def of_this_machine(folder, jobs=None):
+    """Yield an Engine of two worker processes, closed to others; leaving the block ends their work too.
 
-    folder: of Dask's own files. The user's Dask configuration is set aside. A worker that dies is replaced, and its
-    run repeated. Workers are deaf to Ctrl-C and SIGTERM, and never outlive this process.
+    folder: of Dask's own files. jobs: how many processes there may be, which need not be more than there are cores;
+    grow() changes it. The user's Dask configuration is set aside. A worker that dies is replaced, and its run
+    repeated. Workers are deaf to Ctrl-C and SIGTERM, and never outlive this process.
     """
     dask.config.refresh(paths=[], env={})
     dask.config.set(
@@ -104,7 +106,7 @@ def of_this_machine(folder):
     )
     start = partial(
         LocalCluster,
-        n_workers=1,
+        n_workers=min(2, jobs or CPU_COUNT),
         threads_per_worker=1,
         memory_limit=0,
         dashboard_address=None,
@@ -121,7 +123,10 @@ def of_this_machine(folder):
         if failed:
             raise OSError(f"no worker process has started ({failed}). Is this machine's loopback interface up?")
         with _connected(Client(cluster), "this machine's scheduler") as client:
-            yield Engine(client, cluster=cluster)
+            engine = Engine(client, cluster=cluster)
+            for _ in cluster.workers:  # which load PyTorch side by side
+                fire_and_forget(engine.submit("torch:get_num_threads"))
+            yield engine
     finally:
         if cluster:
             _end(cluster.close)

@@ -119,7 +119,8 @@ class Experiment:
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             said = f"{self.name}: is to train what its record lacks of {planned} entries. Workers are starting ..."
             print(said, file=sys.stderr, flush=True)
-            place = engine.of_cluster(settings.scheduler) if settings.scheduler else engine.of_this_machine(states)
+            address, jobs = settings.scheduler, settings.jobs
+            place = engine.of_cluster(address) if address else engine.of_this_machine(states, jobs)
             workers = held.enter_context(place)
             what, sizes, places = workers.submit("common.experiment.worker:look", self, settings).result()
             path = self._path(settings, what)
@@ -128,7 +129,7 @@ class Experiment:
             book = Book(self, settings, path, what, sizes)
             todo = book.missing()
             if todo:
-                workers.grow(min(settings.jobs or places, len(todo)))
+                workers.grow(min(jobs or places, len(todo)))
                 parts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sizes.items())
                 runs = f"{len(todo)} run{'s' * (len(todo) > 1)}"
                 print(f"Training on {what} ({parts}): {runs}, {workers.name}", file=sys.stderr, flush=True)
