@@ -137,7 +137,7 @@ def by_grid(page):
     least, tried = min(*ADAM_TRAIN, *over_seeds(RANDOM)[0]), sorted(run["lr"] for run in (*GRID.values(), *DRAWN))
     below = {lr: max(finals(run)[0] for run in seeds_of("adam", lr)) < least for lr in tried}
     between = max(lr for lr in tried if lr < 1e-3 and below[lr]), min(lr for lr in tried if lr > 0.01 and below[lr])
-    words = "the best rate, if there is one peak, lies anywhere between {} and {}, worse under seed {}."
+    words = "the best rate, given one peak, lies anywhere between {} and {}, both worse under seed {}."
     page.says(words, *between, 0, true=as_good)
     words = "for every learning rate of Adam and SGD, a row for each search: the smallest rate still gains most]"
     page.says("test accuracy over {} epochs " + words, 50, true=all(map(slowest_gains, ("sgd", "grid", "random"))))
@@ -163,14 +163,8 @@ def at_random(page):
     page.says(words, *numbers, *found, true=fair and found[2] > 0.9)
     from_grid, from_random, nearer = distances()
     words = "In one dimension random search has no reason to be better: the nearest of five random k lies on average "
-    page.says(
-        words + "{} from an optimum drawn from [{}, {}] too, the grid's {}",
-        from_random,
-        1,
-        5,
-        from_grid,
-        true=from_grid < from_random,
-    )
+    words += "{} from an optimum drawn likewise, the grid's {}"
+    page.says(words, from_random, from_grid, true=from_grid < from_random)
     ks = np.random.default_rng(0).uniform(1, 5, 5)
     rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]
     page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)
