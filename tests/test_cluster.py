@@ -73,6 +73,10 @@ def test_there_are_as_many_workers_as_places_or_asked_for_but_no_more_than_runs(
     for flags in ([], ["--jobs", "3"], ["--jobs", "9"]):
         assert call(Folder(tmp_path), "--device", "cpu", *flags).code == 130
     assert grown == [4, 3, 6]
+    monkeypatch.setattr(engine, "of_this_machine", lambda states, jobs: grown.append(jobs) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # more do not even begin to start
+        script.experiment.run(script.Settings(jobs=1, runs=tmp_path))
+    assert grown[3:] == [1]
 
 
 def test_as_many_as_the_cores_that_are_granted():
