@@ -39,7 +39,8 @@ def draw_growth(record):
         title = (
             f"One model of exercise 2a alone costs {alone / together:.1f} times as much as one of {number} side by side"
         )
-    note = "dashed: the floating-point operations alone, at the rate of a large matrix product"
+    how = "medians of {turns} turns, {threads} threads".format(**record["growth_machine"])
+    note = f"{how}; dashed: the floating-point operations alone, at the rate of a large matrix product"
     made, each = plots.figure(title, len(panels), note=note)
     for axes, (name, shown, x) in zip(each, panels):
         places = [x(row) for row in shown]

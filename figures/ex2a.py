@@ -99,7 +99,7 @@ def xavier(arms):
     title = "Accuracy and gradient norms with Xavier"
     deep = max(shown, key=layers)
     if all(len(row) == 2 and above(*reversed(row)) for row in rows) and success(deep) < 0.5:
-        title = f"Xavier helps wherever it is tried, but takes the net of {hidden(deep)} to {final(deep)} only"
+        title = f"With {training(deep)} Xavier helps, but takes the net of {hidden(deep)} to {final(deep)} only"
     wide = 1 + max(map(len, rows))
     note = arms.note(chain(*rows), plots.CHANCE)
     made, each = plots.figure(title, (len(rows), wide), 0.8 + 2.1 * len(rows), note, sharey=False)

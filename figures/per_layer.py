@@ -68,7 +68,7 @@ def signals(arms):
         if fall(shown[0]) < 0.01 and fall(shown[-1]) > 1:
             title += ", whether it vanishes, holds or grows"
     high = -(-len(shown) // 3)
-    lines = "dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
+    lines = "rightmost: output layer; dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
     note = arms.note(shown, *arms.meaning(shown), lines)
     made, each = plots.figure(title, (high, min(3, len(shown))), 0.8 + 1.9 * high, note)
     for axes, arm in zip(each, shown):

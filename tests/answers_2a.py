@@ -79,10 +79,13 @@ def four_networks(page):
     page.says("After {} epochs of SGD at {} they", settings["epochs"], settings["lr"])
     page.says("they classify {}, {}, {} and {} of the test images correctly", *map(accuracy, SIGMOIDS))
     rows = [[f"Sigmoid {widths(e)}", in_percent(ends(e)), norms(e)[0, 0], norms(e)[0, -1]] for e in SIGMOIDS]
-    seen = "test accuracy in % | layer 1's gradient norm before training | after 20 epochs"
+    seen = "test accuracy in % | layer 1's gradient norm before training | in epoch 20"
     page.table(f"network | {seen}", rows)
-    page.says("batches of {}, standardised pixels", settings["batch_size"])
-    assert {entry["momentum"] for entry in SIGMOIDS} == {0}
+    page.says(
+        "batches of {}, no momentum, standardised pixels",
+        settings["batch_size"],
+        true={entry["momentum"] for entry in SIGMOIDS} == {0},
+    )
     page.claims(
         {
             "The *gradient norm of a layer* is the Euclidean norm of the gradient of its weights and biases, for the "
@@ -167,7 +170,7 @@ def with_sigmoid(page, real_data):
     signals = [np.mean(entry["initial"]["signal"], 1) for entry in SIGMOIDS[2:]]
     above, shrinks = all(n[0] > n[1] for n in deep), all((np.diff(s) > 0).all() for s in signals)
     pixels = 784**0.5 > 2 * 50**0.5  # the norm of standardised ones, and the most that 50 Sigmoid outputs can have
-    page.claims({"There layer 1 lies above layer 2, since its inputs, pixels, are larger": above and pixels})
+    page.claims({"There layer 1 lies on average above layer 2, since its inputs, pixels, are larger": above and pixels})
     reason = "layer 1 of the default's deep Sigmoid networks has, on average, a larger norm than layer 2, although "
     reason += "the signal shrinks on its way down"
     page.claims({reason: above and shrinks})
@@ -221,8 +224,10 @@ def with_xavier(page):
     per_layer = signal(XAVIER)[0] ** (-1 / 4)
     linear = np.isclose(predict(*scheme("xavier_normal", [30] * 9)[:2], (0,) * 8, False, "identity").factor, 1).all()
     tenfold = math.isclose(XAVIER_01["lr"], 10 * XAVIER["lr"])
-    words = "At this rate it is not enough ([a tenfold one](#is-the-deep-network-dead-or-the-step-too-small) is),"
-    page.says(words, true=tenfold and accuracy(XAVIER_01) > 0.85 > accuracy(XAVIER))
+    words = (
+        "At this rate it is not enough ([a tenfold one](#is-the-deep-network-dead-or-the-step-too-small) brings {}),"
+    )
+    page.says(words, accuracy(XAVIER_01), true=tenfold and accuracy(XAVIER_01) > 0.85 > accuracy(XAVIER))
     why = "because Xavier is made for linear layers: by its slope each Sigmoid shrinks the gradient that passes it "
     why += "about fourfold more"
     page.claims({why: better_but_far_below() and 3.7 < per_layer < 4.5 and linear})
@@ -295,7 +300,7 @@ def dead_or_slow(page):
     page.claims({"is the deep network dead, or the step too small?".capitalize(): reliably(ends(SGD_1), ends(DEFAULT))})
     page.claims({"Too small: the same default network": same.items() <= ADAM.items() and same.items() <= SGD_1.items()})
     epochs = len(PLATEAU["test_accuracy"])
-    page.says("and its plateau over {} epochs]", epochs)
+    page.says("and how SGD at {} leaves its plateau within {} epochs]", PLATEAU["lr"], epochs, true=True)
     steps = {name: [abs(walks.RULES[name](g, 1, {})) for g in (0.1, 1.0, 10.0)] for name in ("SGD", "Adam")}
     words = "A step of SGD is proportional to the gradient. Adam's first step moves each weight by the learning rate, "
     words += "whatever the gradient, unless it is near δ"

@@ -92,12 +92,18 @@ def against_sgd(page):
     page.says(words, 1e-3, *numbers, true=best)
     page.claims({"**Answer.** Not decided: tuned alike": p(ADAM_TEST, SGD_TEST) > 0.05})
     least, found = p(range(3), range(10, 13)), p(ADAM_TEST, SGD_TEST)
-    words = "Every seed of Adam is above every seed of SGD, but p is {}, the least that three seeds can give"
-    page.says(words, found, true=min(ADAM_TEST) > max(SGD_TEST) and found == least)
+    words = (
+        "Every seed of Adam is above every seed of SGD (otherwise only after epoch {}), but p is {}, the least that "
+    )
+    adam, sgd = (np.array([run["test_accuracy"] for run in same]) for same in (ADAM, SGD))
+    once, last = np.flatnonzero(adam.min(0) > sgd.max(0)) + 1
+    page.says(words + "three seeds can give", once, found, true=last == 50 and found == least)
     rivals = [finals(seeds_of(*arm, NARROW["runs"])[0])[1] for arm in (("sgd", 0.1), ("adam", 1e-3))]
-    words = "At half the width, under seed {}, SGD leads: {} and {} in the test"
+    words = "At half the width one seed puts SGD, best of the rates, above Adam's default: {} and {}."
+    tried = [finals(run)[0] for run in NARROW["runs"] if run["optimizer"] == "sgd"]
+    best_there = max(tried) == finals(seeds_of("sgd", 0.1, NARROW["runs"])[0])[0]
     half = 2 * NARROW["settings"]["width"] == SEARCHED["settings"]["width"]
-    page.says(words, 0, *rivals, true=half and rivals[0] > rivals[1])
+    page.says(words, *rivals, true=half and rivals[0] > rivals[1] and best_there)
     columns = [(ADAM_TRAIN, SGD_TRAIN), (ADAM_TEST, SGD_TEST), (late(ADAM), late(SGD)), (losses(ADAM), losses(SGD))]
     rows = [[*map(in_percent, same), np.mean(loss)] for *same, loss in zip(*columns)]
     rows = [["Adam 1e-3", *rows[0]], ["SGD 1e-1", *rows[1]], ["p", *(p(*pair) for pair in columns)]]
@@ -108,9 +114,6 @@ def against_sgd(page):
     not_lower = np.flatnonzero((sgd >= adam).any(0))  # from 0
     words = "The other columns favour SGD, the loss under each seed from epoch {} on."
     page.says(words, not_lower[-1] + 2, true=favour)
-    adam, sgd = (np.array([run["test_accuracy"] for run in same]) for same in (ADAM, SGD))
-    apart = np.flatnonzero(adam.min(0) > sgd.max(0)) + 1
-    page.says("Only after epochs {} and {} is every seed of Adam above every seed of SGD.", *apart, true=True)
 
 
 def by_grid(page):
@@ -132,12 +135,12 @@ def by_grid(page):
     rows = [[k, 10**-k, *map(percent, finals(GRID[lr]))] for k, lr in enumerate(sorted(GRID, reverse=True), 1)]
     page.table(f"k | rate | {BOTH}", rows)
     page.claims({"every run of the two grids a mark": True})  # as test_figures.py proves
-    as_good = p(ADAM_TRAIN, over_seeds(RANDOM)[0]) > 0.05 and RANDOM[0]["lr"] > 8e-3
-    page.says("As {} cannot be told from the default (2b.4)", RANDOM[0]["lr"], true=as_good)
+    as_good = min(p(ADAM_TRAIN, other) for other in (TENFOLD_TRAIN, over_seeds(RANDOM)[0])) > 0.05
+    page.says("As three seeds tell neither {} nor {} from the default", 0.01, RANDOM[0]["lr"], true=as_good)
     least, tried = min(*ADAM_TRAIN, *over_seeds(RANDOM)[0]), sorted(run["lr"] for run in (*GRID.values(), *DRAWN))
     below = {lr: max(finals(run)[0] for run in seeds_of("adam", lr)) < least for lr in tried}
     between = max(lr for lr in tried if lr < 1e-3 and below[lr]), min(lr for lr in tried if lr > 0.01 and below[lr])
-    words = "the best rate, given one peak, lies anywhere between {} and {}, both worse under seed {}."
+    words = "the best rate, given one peak, may lie anywhere between {} and {}, both worse under seed {}."
     page.says(words, *between, 0, true=as_good)
     words = "for every learning rate of Adam and SGD, a row for each search: the smallest rate still gains most]"
     page.says("test accuracy over {} epochs " + words, 50, true=all(map(slowest_gains, ("sgd", "grid", "random"))))
@@ -170,7 +173,7 @@ def at_random(page):
     page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)
     page.claims({"five rates and what each gave, beside the grid": best_drawn()})
     behind = tests[0] > ADAM_TEST[0] and np.mean(tests) < np.mean(ADAM_TEST)
-    words = "at {} at {} ± {}: ahead of the default with seed {}, behind in the mean"
+    words = "Adam at {}, at {} ± {}, is ahead of the default with seed {}, behind in the mean"
     page.says(words, RANDOM[0]["lr"], *mean_and_spread(tests), 0, true=behind)
     words = "If the optimal k is uniform in [1, 5], "
     words += "the nearest of the grid's five is {} away on average and the nearest of five random ones {}"
@@ -217,7 +220,7 @@ def other_runs(page):
     first, other = (torch.cat([w.flatten() for w in models.cnn(8, seed).parameters()]) for seed in (0, 1))
     page.claims({"A seed sets the initial weights, the order of": not first.equal(other)})
     page.claims({"the seed that chose is thus among the three of each mean, which favours the chosen": favours})
-    words = "SGD at {} ends at {} ± {} in the test over its three seeds, Adam at {} at {} ± {}, at"
+    words = "SGD at {} ends at {} ± {} in the test over its three seeds, Adam at {} at {} ± {}."
     sgd = over_seeds(seeds_of("sgd", 0.01))[1]
     page.says(words, 0.01, *mean_and_spread(sgd), 0.01, *mean_and_spread(TENFOLD_TEST))
     table(page, "run", [run for run in RUNS if (run["optimizer"], run["seed"]) != ("adam", 0)])
@@ -242,6 +245,8 @@ def table(page, name, runs):
 def precision(page):
     speed = {row["contender"]: row["seconds"] for row in BENCH["2b"]}
     faster = speed["this repository"] / speed["this repository, bfloat16"]
+    whole = {run["precision"] for run in (*RUNS, *NARROW["runs"])} == {"float32"}
+    page.claims({"All runs above are in float32, the default": whole and not ex2b_adam.Settings().bfloat16})
     page.says("With `--bfloat16` an epoch is {} times as fast", faster, true=faster > 1)
     made = [[run[key] for key in ("optimizer", "lr", "seed", "precision", "status")] for run in HALF]
     same = made == [["adam", 1e-3, run["seed"], "bfloat16", "ok"] for run in ADAM]

@@ -255,7 +255,7 @@ def test_the_front_page():
         "two scripts; in two ways; On two cores; has two parts; "
         "Vanishing gradients and; Where do three steps of SGD, AdaGrad, RMSProp and Adam lead; "
         "which variance of "
-        "the weights prevents it; both scripts were tried; macOS and Windows were not; its members' weights; "
+        "the weights prevents it; its members' weights; "
         "every number recomputed; every figure; "
         "deepest Sigmoid network; first step; Why do gradients vanish; Do gradients vanish; "
         "Is Adam better than SGD, and random search better; more machines; lists all; every layer holds"

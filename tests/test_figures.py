@@ -307,7 +307,10 @@ def test_the_growth_of_the_cost_has_the_numbers_of_its_axes():
     nets = (1, whole), (4, whole), (5, (20,) * 3), (5, (90,) * 3), (5, (30,)), (5, (30, 30))
     rows = [{"contender": f"{n} members of {'-'.join(map(str, net))}", "seconds": draw.random()} for n, net in nets]
     rate = draw.random()
-    ((_, picture),) = benchmark.draw({"growth": [*rows, {"contender": "arithmetic", "seconds": rate}]})
+    ((_, picture),) = benchmark.draw(
+        {"growth": [*rows, {"contender": "arithmetic", "seconds": rate}], "growth_machine": {"turns": 7, "threads": 8}}
+    )
+    assert picture.get_supxlabel().startswith("medians of 7 turns, 8 threads; dashed")
     for at, axes, what, x in zip((0, 2, 4), picture.axes, ("members", "width", "layers"), ([1, 4], [20, 90], [1, 2])):
         measured, alone = axes.get_lines()
         bound = [benchmark.operations(net) * rate / 1e9 for _, net in nets[at : at + 2]]

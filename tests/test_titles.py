@@ -76,7 +76,7 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (ex2a.accuracy, "all depths end level", lambda r: at(r, **RELU).update(status=["collapsed"] * 5)),
     (ex2a.norms, "stays below a hundredth", lambda r: norms_of_layer_1(at(r, **SIGMOID), 4, 9)),
     (ex2a.norms, "ends above its output layer", lambda r: norms_of_layer_1(at(r, **RELU), 1 / 8, -1)),
-    (ex2a.xavier, "helps wherever", lambda r: ends(at(r, **SIGMOID | {"init": "xavier_normal"}), [0.1] + [0.3] * 4)),
+    (ex2a.xavier, "Xavier helps", lambda r: ends(at(r, **SIGMOID | {"init": "xavier_normal"}), [0.1] + [0.3] * 4)),
     (ex2a.xavier, "only", lambda r: ends(at(r, **SIGMOID | {"init": "xavier_normal"}), [0.51] * 5)),
     (ex2a.deepest, "rescued", lambda r: at(r, **RESCUE).update(status=["ok"] * 4 + ["collapsed"])),
     (ex2a.deepest, "rescued", lambda r: at(r, **SIGMOID).update(status=["ok"] + ["collapsed"] * 4)),

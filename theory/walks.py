@@ -136,7 +136,7 @@ def draw(path):
         panel.plot(curve, [loss(w, -w)[-1] for w in curve], color="0.75", linewidth=3)
     looks = {  # how far each hop bows out from the curve; where the name is written
         "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
-        "AdaGrad": ((0.22, 0.35, 0.35), (0.53, -0.06)),
+        "AdaGrad": ((0.22, 0.35, 0.35), (0.36, -0.065)),
         "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85)),
         "Adam": ((0.55, -0.4, -0.4), (0.8, 0.28)),
     }
