@@ -80,7 +80,7 @@ def test_the_displayed_formulas_are_true():
                 holds(latex, neuron(random.uniform(-2, 2), random.uniform(-2, 2), 1, -1, 1), NAMES)
         else:
             holds(latex, step(*worked[heading]), NAMES, tolerance=1e-6)  # of numbers that were rounded
-    assert len(found) == 28 and next(rules, None) is None
+    assert len(found) == 29 and next(rules, None) is None
 
 
 def test_the_formulas_in_its_sentences_are_true():
