@@ -132,9 +132,9 @@ def seeds_of(optimizer, lr, runs=RUNS):
     return [run for run in runs if (run["optimizer"], run["lr"]) == (optimizer, lr)]
 
 
-def seen_by(search):
+def seen_by(search, runs=RUNS):
     """The runs that a search compares."""
-    return [run for run in RUNS if search in run["searches"] and run["seed"] == 0]
+    return [run for run in runs if search in run["searches"] and run["seed"] == 0]
 
 
 def finals(run):
@@ -159,8 +159,3 @@ def losses(same):
 
 DRAWN = max(seen_by("random"), key=finals)["lr"]
 ADAM, SGD, RANDOM = seeds_of("adam", 1e-3), seeds_of("sgd", 0.1), seeds_of("adam", DRAWN)
-
-
-def apart():
-    """By how many points the mean training accuracies of the best random rate and of the grid's best differ."""
-    return percent(abs(np.mean(over_seeds(RANDOM)[0]) - np.mean(over_seeds(ADAM)[0])))

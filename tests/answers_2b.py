@@ -98,12 +98,12 @@ def against_sgd(page):
     adam, sgd = (np.array([run["test_accuracy"] for run in same]) for same in (ADAM, SGD))
     once, last = np.flatnonzero(adam.min(0) > sgd.max(0)) + 1
     page.says(words + "three seeds can give", once, found, true=last == 50 and found == least)
-    rivals = [finals(seeds_of(*arm, NARROW["runs"])[0])[1] for arm in (("sgd", 0.1), ("adam", 1e-3))]
+    sgd, adam = (finals(seeds_of(*arm, NARROW["runs"])[0]) for arm in (("sgd", 0.1), ("adam", 1e-3)))
     words = "At half the width one seed puts SGD, best of five rates, above Adam's default: {} and {}."
-    tried = [finals(run)[0] for run in NARROW["runs"] if run["optimizer"] == "sgd"]
-    best_there = len(tried) == 5 and max(tried) == finals(seeds_of("sgd", 0.1, NARROW["runs"])[0])[0]
+    tried = [*map(finals, seen_by("sgd", NARROW["runs"]))]
+    best_there = len(tried) == 5 and max(tried) == sgd
     half = 2 * NARROW["settings"]["width"] == SEARCHED["settings"]["width"]
-    page.says(words, *rivals, true=half and rivals[0] > rivals[1] and best_there)
+    page.says(words, sgd[1], adam[1], true=half and sgd[1] > adam[1] and best_there)
     columns = [(ADAM_TRAIN, SGD_TRAIN), (ADAM_TEST, SGD_TEST), (late(ADAM), late(SGD)), (losses(ADAM), losses(SGD))]
     rows = [[*map(in_percent, same), np.mean(loss)] for *same, loss in zip(*columns)]
     rows = [["Adam 1e-3", *rows[0]], ["SGD 1e-1", *rows[1]], ["p", *(p(*pair) for pair in columns)]]

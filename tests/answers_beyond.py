@@ -32,18 +32,15 @@ def check(page):
     nets = {(e["activation"], e["init"], *e["hidden"]): e for e in RECORD["arms"] if not e["batch_norm"]}
     known = list(nets.values())  # of those that differ in their training only, one
     measured = [np.mean(entry["initial"]["signal"], 1) for entry in known]
-    off = max(abs(found / entry["predicted"]["signal"] - 1).max() for found, entry in zip(measured, known))
-    deeper = max(
-        abs(np.mean(entry["initial"]["signal"], 1) / entry["predicted"]["signal"] - 1).max()
-        for entry in RECORD["depth"]
-    )
+    off, deeper = (max(map(deviation, entries)) for entries in (known, RECORD["depth"]))
     words = (
         "{} networks without batch normalisation each layer's mean over the seeds lies within {} of the prediction, "
         "for signals from {} to {}; in the deeper nets below, within {}."
     )
-    numbers = len(known), np.ceil(100 * off) / 100, min(map(np.min, measured)), max(map(np.max, measured))
-    numbers = *numbers, np.ceil(100 * deeper) / 100
-    page.says(words, *numbers, true=True)
+    within, within_deeper = np.ceil([100 * off, 100 * deeper]) / 100
+    page.says(
+        words, len(known), within, min(map(np.min, measured)), max(map(np.max, measured)), within_deeper, true=True
+    )
     crude = CRUDE**4
     wrong = crude > 5 * signal(DEFAULT)[0] and crude < signal(GAINED[0])[0] / 5
     page.claims({"A factor of 1/4 per layer is far too large for the default and far too small for gain 4": wrong})
@@ -103,6 +100,11 @@ def check(page):
     final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
     words = "Sigmoid falls, ReLU stays level]"
     page.says(words, true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))
+
+
+def deviation(entry):
+    """The largest relative error of the prediction of a layer's signal, a mean over seeds."""
+    return abs(np.mean(entry["initial"]["signal"], 1) / entry["predicted"]["signal"] - 1).max()
 
 
 def activations(page):

@@ -113,7 +113,7 @@ def table(rows):
     return "\n".join(lines)
 
 
-def hops(axes, places, bows, colour, size=4.5):
+def hops(axes, places, bows, colour, size):
     """Draw a walk over places (w, loss) as bent arrows, each bowed out by a part of its length, and dots of a size."""
     for start, end, bow in zip(places, places[1:], bows):
         bent = {"connectionstyle": f"arc3,rad={bow}", "shrinkA": 2, "shrinkB": 2}
@@ -134,20 +134,20 @@ def draw(path):
     for panel in (axes, near):
         curve = np.linspace(*panel.get_xlim(), 300) if panel is near else np.linspace(-1.6, 2.75, 300)
         panel.plot(curve, [loss(w, -w)[-1] for w in curve], color="0.75", linewidth=3)
-    looks = {  # how far each hop bows out from the curve; where the name is written
-        "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47)),
-        "AdaGrad": ((0.22, 0.35, 0.35), (0.36, -0.065)),
-        "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85)),
-        "Adam": ((0.55, -0.4, -0.4), (0.8, 0.28)),
+    looks = {  # how far each hop bows out from the curve; where the name is written; the size of the dots
+        "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47), 4.5),
+        "AdaGrad": ((0.22, 0.35, 0.35), (0.36, -0.065), 7.5),  # its first lies under that of Adam
+        "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85), 4.5),
+        "Adam": ((0.55, -0.4, -0.4), (0.8, 0.28), 4.5),
     }
-    for colour, (name, (bows, label)) in zip((plots.COLOURS[place] for place in (1, 3, 2, 0)), looks.items()):
+    for colour, (name, (bows, label, size)) in zip((plots.COLOURS[place] for place in (1, 3, 2, 0)), looks.items()):
         walked = [START[0]] + [row["w_x"] for row in walk(RULES[name])]
         places = [(w, loss(w, -w)[-1]) for w in walked]
-        hops(axes, places, bows, colour, 7.5 if name == "AdaGrad" else 4.5)  # Adam's first dot lies on its own
+        hops(axes, places, bows, colour, size)
         axes.text(*label, f"{name} {walked[-1]:.2f}", color=colour, fontsize=9)
         if name == "RMSProp":
-            hops(near, places[1:], bows[1:], colour)
-            near.plot(*places[1], "o", color=colour, markersize=4.5)
+            hops(near, places[1:], bows[1:], colour, size)
+            near.plot(*places[1], "o", color=colour, markersize=size)
             near.set_title("RMSProp, steps 2 and 3", fontsize=7.5, color=colour)
     near.set(xticks=[2.165, 2.175], yticks=[1.6e-4, 1.7e-4], yticklabels=["1.6e-4", "1.7e-4"])
     near.tick_params(labelsize=6.5)

@@ -90,10 +90,10 @@ class Engine:
 
 @contextmanager
 def of_this_machine(folder, jobs=None):
-    """Yield an Engine of two worker processes, closed to others; leaving the block ends their work too.
+    """Yield an Engine of at most two worker processes, closed to others; leaving the block ends their work too.
 
-    folder: of Dask's own files. jobs: how many processes there may be, which need not be more than there are cores;
-    grow() changes it. The user's Dask configuration is set aside. A worker that dies is replaced, and its run
+    folder: of Dask's own files. jobs: how many processes are wanted, one a core if that is left open; how many there
+    shall be, grow() is told. The user's Dask configuration is set aside. A worker that dies is replaced, and its run
     repeated. Workers are deaf to Ctrl-C and SIGTERM, and never outlive this process.
     """
     dask.config.refresh(paths=[], env={})
