@@ -8,7 +8,7 @@
 
 Answer: not decided, and no. Over three seeds Adam ends at 86.8 % in the test and SGD at 86.4 %, both at the best of
 five rates by training accuracy, 1e-3 (its default) and 1e-1; three seeds show no reliable difference. The best of
-five random rates, 8.3e-3, ends as the grid's best does: 95.5 % in training each, means of three seeds.
+five random rates, 8.3e-3, is not seen to differ from the grid's best: 95.5 % in training each, means of three seeds.
 
 Held fixed: a plain CNN (common.models.cnn, width 32), 50 epochs, batch 128, cross-entropy, constant learning
 rate, no weight decay, random flip and 4-pixel crop, pixels standardised per channel.

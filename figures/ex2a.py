@@ -9,8 +9,8 @@ from itertools import chain, cycle
 
 from common import plots
 from figures import per_layer, shapes
-from figures.arms import Arms, above, activation, describe, fails, falls, final, groups, hidden, layers, learns
-from figures.arms import level, mean, same, scheme, success, total_norms, training, widths
+from figures.arms import Arms, above, activation, common_end, describe, fails, falls, final, groups, hidden, layers
+from figures.arms import learns, mean, same, scheme, success, total_norms, training, widths
 
 SHAPES = shapes.EX2A
 
@@ -42,8 +42,8 @@ def accuracy(arms):
         return
     nets = {activation(panel[0]): sorted(panel, key=layers) for panel in panels}
     title = f"Test accuracy of networks with {' and '.join(nets)}"
-    if list(nets) == ["Sigmoid", "ReLU"] and falls(nets["Sigmoid"]) and level(nets["ReLU"]):
-        title = "Every further Sigmoid layer costs accuracy; with ReLU all depths end level"
+    if list(nets) == ["Sigmoid", "ReLU"] and falls(nets["Sigmoid"]) and common_end(nets["ReLU"]):
+        title = f"Every further Sigmoid layer costs accuracy; with ReLU all depths end near {common_end(nets['ReLU'])}"
     made, each = plots.figure(title, len(panels), note=arms.note(arms.default, plots.CHANCE))
     for axes, panel in zip(each, panels):
         for arm in panel:
@@ -155,10 +155,12 @@ def depth(arms):
         return
     title = "Test accuracy after the last epoch by the number of hidden layers"
     nets = {arms.look(group[0])[0]: sorted(group, key=layers) for group in groups(shown, "activation", "init")}
-    if falls(nets.get("default", [])) and level(nets.get("ReLU", [])):
-        title = "By default depth costs the Sigmoid everything and ReLU nothing"
-        if "rescue" in nets and all(above(arm, nets["default"][0]) for arm in nets["rescue"]):
-            title += f"; with {hidden(nets['rescue'][-1])} the rescue gives it back"
+    if falls(nets.get("default", [])) and common_end(nets.get("ReLU", [])):
+        title = (
+            f"By default depth makes the Sigmoid fail, while ReLU ends near {common_end(nets['ReLU'])} at every depth"
+        )
+        if "rescue" in nets:
+            title += f"; with {hidden(nets['rescue'][-1])} the rescue reaches {final(nets['rescue'][-1])}"
     made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), plots.CHANCE))
     for label, group in sorted(nets.items(), key=lambda net: -len(net[1])):  # single marks above the lines
         ends, (_, colour) = [arm["test_accuracy"][-1] for arm in group], arms.look(group[0])
@@ -193,7 +195,7 @@ def trainings(arms):
     usual = arms.record["settings"]["lr"]
     lrs = sorted({arm["lr"] for arm in ladder + longer}, key=lambda lr: (lr != usual, lr))
     for axes, panel in zip(each, panels):
-        for arm in panel:
+        for arm in sorted(panel, key=lambda arm: lrs.index(arm["lr"])):  # dashed lines above the solid ones
             line = plots.LINES[lrs.index(arm["lr"]) % 4]
             colour = next(colour for colour, way in zip(colours, ways) if arm in way)
             label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"

@@ -105,7 +105,7 @@ def variance(arms):
     title = "Variance of each layer's output across the test images after training"
     first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -2))
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
-        title = f"By default the images are lost on the way: a variance of {first['default']:.2g} in the first hidden "
+        title = f"By default the images end almost alike: a variance of {first['default']:.2g} in the first hidden "
         title += f"layer is {last['default']:.1e} in the last; rescued it grows"
     output = f"after training; layer {len(arms.strong[0]['layer_variance'])} is the output layer (its logits)"
     made, (axes,) = plots.figure(title, note=arms.note(arms.strong, output, *arms.meaning(arms.strong)))

@@ -35,7 +35,7 @@ def check(page):
     off, deeper = (max(map(deviation, entries)) for entries in (known, RECORD["depth"]))
     words = (
         "{} networks without batch normalisation each layer's mean over the seeds lies within {} of the prediction, "
-        "for signals from {} to {}; in the deeper nets below, within {}."
+        "for signals from {} to {}; in the nets of 1 to 12 hidden layers of 30 below within {}."
     )
     within, within_deeper = np.ceil([100 * off, 100 * deeper]) / 100
     page.says(
@@ -98,8 +98,9 @@ def check(page):
     words = "The gradient itself is far above the smallest normal number of float32, {}: the signal at layer 1 is {} "
     page.says(words + "with 12 hidden layers", smallest, deepest, true=deepest > 1e20 * smallest)
     final = [[accuracy(entry) for entry in entries] for entries in (SIGMOIDS, RELUS)]
-    words = "Sigmoid falls, ReLU stays level]"
-    page.says(words, true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))
+    words = "Sigmoid falls to chance, ReLU ends near {}](ex2a_depth.png)"
+    page.says(words, np.mean(final[1]), true=np.ptp(final[1]) < 0.005 and final[0] == sorted(final[0], reverse=True))
+    page.claims({"**Depth**, and what is left after 20 epochs:": len(SIGMOIDS[0]["test_accuracy"]) == 20})
 
 
 def deviation(entry):

@@ -213,7 +213,8 @@ def test_two_gradients():
     assert np.allclose(inner, inner[:, :1])  # Euler's theorem: exactly flat in this sense
     sigmoid = Nets("default", SHEET, "sigmoid", 200, images(784, 4))
     for width, h in zip(SHEET[1:-1], sigmoid.h[1:-1]):
-        assert float(h.detach().square().sum(1).mean()) > 0.97 * width / 4  # sampling error of 200 networks: below 1 %
+        squares = h.detach().square().sum(1)
+        assert 0.97 * width / 4 < squares.mean() and squares.max() < width  # sampling error of 200 networks: below 1 %
 
 
 def test_the_variance_across_images_falls():
