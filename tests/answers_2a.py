@@ -156,7 +156,7 @@ def with_sigmoid(page, real_data):
     page.claims({words: [axes.get_title("left") for axes in picture.axes] == headings})
     page.claims({"Plots: right-hand columns of": all("ReLU" in one for one in headings[1::2])})
     first, second, last = norms(SIGMOIDS[1]).T[-1]
-    words = "In (50, 30) both hidden layers start below a fifth of it and end at {} times and half of it"
+    words = "both hidden layers start below a fifth of the output layer's norm and end at {} times and half of it"
     below = (norms(SIGMOIDS[1])[:2, 0] < norms(SIGMOIDS[1])[2, 0] / 5).all()
     page.says(words, first / last, true=below and 0.45 < second / last < 0.55)
     low = three[-1, 0] / three[:2, 0]
@@ -201,7 +201,7 @@ def with_relu(page):
     words = "After three epochs it is {}, in the three shallower networks {} to {};"
     page.says(words, first[-1][3], min(others), max(others), true=True)
     largest = all(norms(relu)[:, -1].argmax() == 0 for relu in RELUS)
-    page.claims({"at the end layer 1, which sees pixels, has the largest norm in each network": largest})
+    page.claims({"at the end layer 1 has the largest norm in each network": largest})
     page.claims({"for active ReLU neurons and at most 1/4 for the Sigmoid": CRUDE == 0.25})
 
 
