@@ -95,16 +95,15 @@ def together(part, arms, settings):
         return [arms]
     groups, most = {}, max(1, 16 // settings.seeds)
     for arm in arms:
-        groups.setdefault(replace(arm, init=""), []).append(arm)
+        groups.setdefault(str(replace(arm, init="")), []).append(arm)
     runs = [same[start : start + most] for same in groups.values() for start in range(0, len(same), most)]
     return sorted(runs, key=lambda run: -len(run))  # the long ones first
 
 
-def check(settings, device):
-    """Refuse arms that cannot be trained."""
-    for arm in (arm for _, arms in plan(settings).values() for arm in arms):
-        models.check_mlp(arm.hidden, arm.activation, arm.init)
-        training.check_optimizer(arm.optimizer, arm.momentum)
+def check(arm, settings, device):
+    """Refuse an arm that cannot be trained."""
+    models.check_mlp(arm.hidden, arm.activation, arm.init)
+    training.check_optimizer(arm.optimizer, arm.lr, arm.momentum)
 
 
 def prepare(arms, seeds, batch):

@@ -96,10 +96,9 @@ def plan(settings):
     return {"runs": (settings.epochs, (*ARMS, *drawn, *further))}
 
 
-def check(settings, device):
-    """Refuse what cannot be trained here."""
-    for arm in ARMS:
-        training.check_optimizer(arm.optimizer, arm.momentum)
+def check(arm, settings, device):
+    """Refuse an arm that cannot be trained here."""
+    training.check_optimizer(arm.optimizer, arm.lr, arm.momentum)
     if settings.bfloat16 and not training.good_at_bfloat16(device):
         raise ValueError(f"{device} only emulates bfloat16 (--bfloat16). Leave it out, which computes in float32")
 

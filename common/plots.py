@@ -80,6 +80,8 @@ class Picture(Figure):
 
 def wrap(text, width):
     """Break a text into as few lines as this width allows, of about the same length; "a = 0" stays whole."""
+    if len(text) <= width:
+        return text
     text = text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     lines = len(textwrap.wrap(text, width))
     return next(filled for less in range(1, width + 1) if (filled := textwrap.fill(text, less)).count("\n") < lines)
@@ -120,7 +122,8 @@ def curve(axes, x, values, label="", **style):
     A value that is not finite leaves a gap. An empty label is not written.
     """
     values = np.array(values, dtype=float)
-    (line,) = axes.plot(x, values.mean(1), label=label or "_", **style)
+    point = {"marker": "o"} if len(x) == 1 else {}  # which a line does not show
+    (line,) = axes.plot(x, values.mean(1), label=label or "_", **point | style)
     if values.shape[1] > 1:
         low, high = values.min(1), values.max(1)
         look = {"color": line.get_color(), "alpha": 0.18, "linewidth": 0 if len(x) > 1 else 4}  # one point has no width
@@ -136,7 +139,7 @@ def theory(axes, x, values, **style):
 def over(axes, xlabel, ylabel, heading=""):
     """Say what axes over whole numbers show."""
     axes.set(xlabel=xlabel, ylabel=ylabel, title=heading)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def percent(axes, chance=True):
@@ -173,6 +176,8 @@ def end_labels(axes, size=8):
 
     A thin line leads to a label that was pushed; where curves are dashed a sample of the curve leads to each.
     """
+    grid = axes.get_subplotspec().get_gridspec()
+    most = max(20, 48 // grid.ncols)  # letters in a line
     axes.get_ylim()  # which settles the limits
     transform = axes.transScale + axes.transLimits  # data -> fraction of the axes
     ends = []
@@ -181,21 +186,22 @@ def end_labels(axes, size=8):
         last = np.flatnonzero(np.isfinite(y))
         if len(last) and not line.get_label().startswith("_"):
             end = transform.transform((x[last[-1]], y[last[-1]]))[1]
-            ends.append([end, line, min(max(end, 0), 1)])
+            ends.append([end, line, min(max(end, 0), 1), wrap(line.get_label(), most)])
     ends.sort(key=lambda end: end[0])
-    height = axes.figure.get_figheight() * 0.72 / axes.get_subplotspec().get_gridspec().nrows
+    height = axes.figure.get_figheight() * 0.72 / grid.nrows
     gap = size / 72 * 1.25 / height
+    room = [gap * (1 + text.count("\n")) for *_, text in ends]
     for _ in range(200):  # relax: neighbours that are too near push each other away
-        for low, high in zip(ends, ends[1:]):
-            overlap = gap - (high[0] - low[0])
+        for i, (low, high) in enumerate(zip(ends, ends[1:])):
+            overlap = (room[i] + room[i + 1]) / 2 - (high[0] - low[0])
             if overlap > 1e-9:
                 low[0], high[0] = low[0] - overlap / 2, high[0] + overlap / 2
         for i, end in enumerate(ends):
-            end[0] = min(max(end[0], gap * (i + 0.5)), 1 - gap * (len(ends) - i - 0.5))
-    dashed = any(line.is_dashed() for _, line, _ in ends)
-    pushed = any(abs(height - end) > gap / 4 for height, _, end in ends)
+            end[0] = min(max(end[0], sum(room[:i]) + room[i] / 2), 1 - sum(room[i + 1 :]) - room[i] / 2)
+    dashed = any(line.is_dashed() for _, line, *_ in ends)
+    pushed = any(abs(height - end) > gap / 4 for height, _, end, _ in ends)
     behind = offset_copy(axes.transAxes, axes.figure, 30 if dashed else 14 if pushed else 4, units="points")
-    for height, line, end in ends:
+    for height, line, end, text in ends:
         look = {"va": "center", "fontsize": size, "color": ink(line.get_color())}
         if dashed or pushed:
             drawn = {"color": line.get_color(), "linewidth": 0.6}
@@ -208,14 +214,16 @@ def end_labels(axes, size=8):
                 "shrinkA": 2,
                 "shrinkB": 0,
             } | drawn
-        axes.annotate(line.get_label(), (1, end), (1, height), "axes fraction", behind, **look)
+        axes.annotate(text, (1, end), (1, height), "axes fraction", behind, **look)
 
 
 def finish(made):
-    """Write the labels at the line ends where no legend has them, and what panels share at the outer ones only."""
+    """Write the labels at the line ends where no legend has them, and what panels share at the outer ones only; wrap
+    headings to the width of their panels."""
     panels = [axes for axes in made.axes if axes.axison]
     places = [(axes.get_subplotspec().rowspan.start, axes.get_subplotspec().colspan.start) for axes in panels]
     for axes, (row, column) in zip(panels, places):
+        axes.set_title(wrap(axes.get_title("left"), 100 // axes.get_subplotspec().get_gridspec().ncols), loc="left")
         if not axes.get_legend():
             end_labels(axes)
         joined = [place for place, other in zip(places, panels) if axes.get_shared_y_axes().joined(axes, other)]

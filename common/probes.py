@@ -58,7 +58,7 @@ class GradientNorms:
         """Take down the gradient of a parameter, before it is added to what is there, or of a layer's output."""
         if source in self._gradients:
             raise ValueError("two backward passes in the block, where the gradient of one can be measured")
-        if isinstance(source, torch.Tensor) and source.grad is not None:
+        if isinstance(source, torch.Tensor) and source.grad is not None and source.grad.any():
             raise ValueError("gradients from before the block would add up. Set them to None first")
         self._gradients[source] = gradient  # its norm is read at the end, since a device would be waited for
 

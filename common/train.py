@@ -11,18 +11,21 @@ import torch
 from torch.nn.functional import cross_entropy, one_hot
 
 
-def check_optimizer(name, momentum=0.0):
-    """Raise ValueError where optimizer() would."""
+def optimizer(name, parameters, lr, momentum=0.0):
+    """Return the optimizer "sgd" or "adam" of torch.optim: PyTorch's defaults but for lr and the momentum of SGD.
+
+    Raises ValueError where there is none such.
+    """
     if name not in ("sgd", "adam"):
         raise ValueError(f"no optimizer is called {name!r}. Choose from 'sgd' and 'adam'")
     if name == "adam" and momentum:
         raise ValueError(f"'adam' takes no momentum (got {momentum}). Give 0 or None, or choose 'sgd'")
-
-
-def optimizer(name, parameters, lr, momentum=0.0):
-    """Return the optimizer "sgd" or "adam" of torch.optim: PyTorch's defaults but for lr and the momentum of SGD."""
-    check_optimizer(name, momentum)
     return torch.optim.SGD(parameters, lr, momentum or 0.0) if name == "sgd" else torch.optim.Adam(parameters, lr)
+
+
+def check_optimizer(name, lr, momentum=0.0):
+    """Raise ValueError where optimizer() would."""
+    optimizer(name, [torch.zeros(1)], lr, momentum)
 
 
 def good_at_bfloat16(device):

@@ -47,6 +47,12 @@ def success(arm):
     return -1 if math.isnan(accuracy) else accuracy
 
 
+def epochs(arm):
+    """For how many epochs an arm was trained, in words."""
+    number = len(arm["test_accuracy"])
+    return f"{number} epoch{'s' * (number > 1)}"
+
+
 def final(arm):
     return f"{mean(arm['test_accuracy'][-1]):.1%}"
 
@@ -189,5 +195,5 @@ class Arms:
         """What the labels of look() mean in a figure of these arms."""
         named = [(arm, label) for arm, label, _ in self.stars if label in ("default method tuned", "rescue")]
         words = [f"{label}: {scheme(arm)}" for arm, label in named if same(arms, arm, "activation", "init")]
-        several = self.network and len({arm["activation"] for arm in arms}) > 1
-        return words + [f"{activation(self.network[0])} and default initialisation unless named"] * bool(several)
+        usual = self.network[:1] if len({arm["activation"] for arm in arms}) > 1 else []
+        return words + [f"{activation(arm)} and default initialisation unless named" for arm in usual]

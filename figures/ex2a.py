@@ -9,7 +9,20 @@ from itertools import chain, cycle
 
 from common import plots
 from figures import per_layer, shapes
-from figures.arms import Arms, above, activation, common_end, describe, fails, falls, final, groups, hidden, layers
+from figures.arms import (
+    Arms,
+    above,
+    activation,
+    common_end,
+    describe,
+    epochs,
+    fails,
+    falls,
+    final,
+    groups,
+    hidden,
+    layers,
+)
 from figures.arms import learns, mean, same, scheme, success, total_norms, training, widths
 
 SHAPES = shapes.EX2A
@@ -92,7 +105,8 @@ def norms(arms):
 
 def xavier(arms):
     """Xavier beside the default: accuracy, and the norms of both, a row per network."""
-    shown = [arm for arm in same(arms.plain, arms.network[0], "activation") if arm["init"] == "xavier_normal"]
+    like = arms.network[:1]
+    shown = [arm for one in like for arm in same(arms.plain, one, "activation") if arm["init"] == "xavier_normal"]
     rows = [same(arms.default, arm, "activation", "hidden")[:1] + [arm] for arm in shown]
     if not rows:
         return
@@ -120,7 +134,7 @@ def xavier(arms):
 
 def deepest(arms):
     """Test accuracy over epochs of one network: those that have a name in colour, all other initialisations grey."""
-    if all(arm in arms.default for arm in arms.deep):
+    if all(arm in arms.default for arm in arms.deep):  # or there are none
         return
     like, rest = arms.network[0], [arm for arm in arms.deep if arm not in arms.strong]
     named = {label: arm for arm, label, _ in arms.stars}
@@ -135,7 +149,9 @@ def deepest(arms):
     made, (axes,) = plots.figure(title, 1, 3.8, note)
     for arm in rest:
         style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
-        axes.plot(range(1, len(arm["test_accuracy"]) + 1), list(map(mean, arm["test_accuracy"])), **style)
+        plots.curve(
+            axes, range(1, len(arm["test_accuracy"]) + 1), [[mean(row)] for row in arm["test_accuracy"]], **style
+        )
     for arm, label, colour in arms.stars:
         text = f"{label}: {scheme(arm).partition(' from')[0]}" if label == "rescue" else label
         over_epochs(axes, arm, text, color=colour, linewidth=2)
@@ -182,7 +198,8 @@ def trainings(arms):
     panels = [panel for panel in (ladder, longer) if panel]
     if not panels:
         return
-    title = "Test accuracy with other trainings and after more epochs"
+    kinds = ["with other trainings"] * bool(ladder) + ["after more epochs"] * bool(longer)
+    title = f"Test accuracy {' and '.join(kinds)}"
     slow = [arm for arm in ladder if arm in arms.default]
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
@@ -201,7 +218,7 @@ def trainings(arms):
             label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
             over_epochs(axes, arm, label, color=colour, linestyle=line)
         nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
-        accuracy_axes(axes, f"{nets}, for {len(panel[0]['test_accuracy'])} epochs")
+        accuracy_axes(axes, f"{nets}, for {epochs(panel[0])}")
     yield "trainings", made
 
 
@@ -227,16 +244,15 @@ def line(entry):
     """Say how an arm ended; nothing of a net that was not trained."""
     if "test_accuracy" not in entry:
         return ""
-    epochs = len(entry["test_accuracy"])
-    return f"{describe(entry)}, {epochs} epochs: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
+    return f"{describe(entry)}, {epochs(entry)}: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
 
 
 def table(record):
     """Return the results as text, one line per arm, means over the seeds: accuracy, layer 1's norm, status."""
     rows = [("arm", "test accuracy", "layer 1's gradient norm", "status of the seeds")]
     for arm in [*record["arms"], *record.get("plateau", [])]:
-        epochs = len(arm["test_accuracy"])
-        name = describe(arm) + (f", {epochs} epochs" if epochs != record["settings"]["epochs"] else "")
+        longer = len(arm["test_accuracy"]) != record["settings"]["epochs"]
+        name = describe(arm) + f", {epochs(arm)}" * longer
         rows.append((name, final(arm), f"{mean(total_norms(arm)[0][-1]):.2g}", statuses(arm)))
     wide = max(len(name) for name, *_ in rows) + 2
     lines = [f"{name:{wide}}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows]

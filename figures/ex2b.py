@@ -83,6 +83,8 @@ def accuracy(record, every):
     if not shown:
         return
     arms = list({id(arm): arm for arm in shown.values()}.values())  # one may be two of them
+    last = min(LAST, record["settings"]["epochs"])
+    late = f"the last {last} epochs" if last > 1 else "the last epoch"
     texts = [f"{called(arm)} {rate}{failed(arm)}" for rate, arm in zip(searches.rates(arms), arms)]
     colours = [COLOURS.get(arm["optimizer"], "black") for arm in arms]
     looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
@@ -90,13 +92,12 @@ def accuracy(record, every):
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; not decided: the seeds' means of the last {LAST} epochs overlap"
+        title += f"; not decided: the seeds' means of {late} overlap"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
-    first = max(1, record["settings"]["epochs"] - LAST + 1)
     for place, axes in enumerate(each):
-        split, late = SPLITS[place % 2], place > 1
-        heading = AXES[split] + (f", the last {LAST} epochs" if late else "")
-        draw_curves(axes, arms, texts, looks, split, heading, first if late else 1)
+        split, first = SPLITS[place % 2], record["settings"]["epochs"] - last + 1 if place > 1 else 1
+        heading = f"{AXES[split]}, {late}" if place > 1 else AXES[split]
+        draw_curves(axes, arms, texts, looks, split, heading, first)
     lowest = min(axes.get_ylim()[0] for axes in each[:2])
     for axes in each[:2]:
         axes.set_ylim(lowest, 1)

@@ -5,7 +5,6 @@ beside it is compared with that. Nothing here knows a figure by its name.
 """
 
 import io
-import math
 import random
 import re
 from functools import cache
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import EPOCHS, SEEDS, record_2a, record_2b
-from matplotlib.colors import to_hex, to_rgb
+from made_up import EPOCHS, record_2a, record_2b
+from matplotlib.colors import to_hex
 
 from common import plots
 from common.experiment import records
@@ -81,6 +80,11 @@ def numbers(record):
                 yield value, of | {"what": "run", "seed": run["seed"], "failed": run["status"] != "ok"}
 
 
+def one_line(text):
+    """A text in one line."""
+    return " ".join(text.split())
+
+
 def key(number):
     return f"{number:.9g}"
 
@@ -90,7 +94,7 @@ class Item:
 
     def __init__(self, axes, x, y, known, label="", look=("", "", "")):
         self.axes, self.x, self.y, self.label, self.look = axes, list(x), list(y), label, look
-        self.heading, self.across = axes.get_title(loc="left"), written(axes, "x").partition(" (")[0]
+        self.heading, self.across = one_line(axes.get_title(loc="left")), written(axes, "x").partition(" (")[0]
         self.grey = not label and look[0] == "#b2b2b2"
         assert all(key(value) in known for value in self.y), (self.heading, label, self.y)
         self.points = [known[key(value)] for value in self.y]
@@ -164,7 +168,7 @@ def labelled(axes):
     ends.sort(key=lambda line: axes.transData.transform((line.get_xdata()[-1], line.get_ydata()[-1]))[1])
     texts = sorted((text for text in axes.texts if text.xy[0] == 1), key=lambda text: text.xy[1])
     assert [to_hex(text.get_color()) for text in texts] == [to_hex(plots.ink(line.get_color())) for line in ends]
-    labels = {line: text.get_text() for line, text in zip(ends, texts)}
+    labels = {line: one_line(text.get_text()) for line, text in zip(ends, texts)}
     colours = {to_hex(line.get_color()): text for line, text in labels.items()}  # for what has its colour but no label
     return {line: labels.get(line) or colours.get(to_hex(line.get_color()), "") for line in axes.get_lines()}
 
@@ -317,60 +321,6 @@ def test_the_growth_of_the_cost_has_the_numbers_of_its_axes():
         assert axes.get_xlabel().startswith(what) and [*measured.get_xdata()] == [*alone.get_xdata()] == x
         assert [*measured.get_ydata()] == [row["seconds"] for row in rows[at : at + 2]]
         assert alone.get_linestyle() == "--" and alone.get_ydata() == pytest.approx(bound)
-
-
-def test_a_curve_has_a_gap_where_a_seed_has_no_number():
-    with plots.style():
-        _, (axes,) = plots.figure("two seeds")
-        line = plots.curve(axes, [1, 2, 3], [[1, 2], [math.nan, 2], [3, 4]])
-    np.testing.assert_array_equal(line.get_ydata(), [1.5, math.nan, 3.5])
-
-
-def test_a_line_leads_from_the_end_of_a_curve_to_a_label_that_was_pushed():
-    with plots.style():
-        made, (left, right) = plots.figure("title", 2)
-        for axes, ends in ((left, {"a": 1.0, "b": 1.1, "alone": 9.0}), (right, {"high": 20.0, "low": 0.0})):
-            for label, end in ends.items():
-                plots.curve(axes, [1, 2], [[0.0], [end]], label)
-        plots.finish(made)
-    for axes in (left, right):
-        low, high = axes.get_ylim()
-        lines = {line.get_label(): line for line in axes.get_lines()}
-        for text in axes.texts:
-            line = lines.pop(text.get_text())
-            assert text.xy == pytest.approx((1, (line.get_ydata()[-1] - low) / (high - low)))
-            assert (text.arrow_patch is not None) == (axes is left)
-            assert axes is right or text.arrow_patch.get_edgecolor()[:3] == to_rgb(line.get_color())
-        assert not lines
-    heights = {text.get_text(): text.xyann[1] for text in left.texts}
-    assert heights["a"] < heights["b"] - 0.04 and heights["b"] < heights["alone"] < 0.5
-
-
-def test_a_zero_is_drawn_on_a_floor_below_all_else():
-    with plots.style():
-        _, panels = plots.figure("two panels", 2)
-        for axes, values in zip(panels, ([0, 3e-4, 0.5], [2, 3, 4])):
-            axes.plot(values)
-        plots.log(*panels)
-    assert [axes.get_ylim() for axes in panels] == [(pytest.approx(1e-5), 10)] * 2
-    assert panels[0].get_lines()[0].get_ydata().tolist() == [1e-5, 3e-4, 0.5]
-    assert [[text.get_text() for text in axes.texts] for axes in panels] == [["0"], []]
-
-
-def test_what_did_not_end_well_is_drawn():
-    whole, other = record_2a(random.Random(0)), record_2b(random.Random(0))
-    for number, one in enumerate(whole["arms"] + whole["depth"]):
-        bad = [math.nan, 0.0][number % 2]
-        for kinds in (one["gradient_norm"], one["initial"]):
-            kinds |= {kind: np.full(np.shape(values), bad).tolist() for kind, values in kinds.items()}
-        one |= {"status": ["non-finite"] * SEEDS, "layer_variance": [[bad] * SEEDS] * len(one["layer_variance"])}
-    other["runs"] = [run | {"status": "collapsed"} for run in other["runs"]]
-    for module, record in ((ex2a, whole), (ex2b, other)):
-        for _, picture in module.draw(record):
-            picture.set_layout_engine("none")  # which takes the most time
-            picture.draw_without_rendering()
-        entries = [entry for part in record.values() if isinstance(part, list) for entry in part]
-        assert all("\n" not in module.line(entry) for entry in entries) and module.table(record)
 
 
 @cache

@@ -114,8 +114,9 @@ def an_arm_twice(folder, patch):
 
 
 def check_fails(folder, patch):
-    def check(settings, device):
-        raise ValueError(f"nothing can be trained on {device}")
+    def check(arm, settings, device):
+        if arm.lr == 1:
+            raise ValueError(f"it cannot be trained on {device}")
 
     patch.setattr(script, "experiment", replace(script.experiment, check=check))
 
@@ -174,7 +175,7 @@ REFUSED = [  # flags, what is prepared, what is said
     ([], state_with(settings={"epochs": 7}), OTHER_STATE),
     (["--fresh"], full_device, "out of memory on cpu (batch_size 10)"),
     ([], an_arm_twice, "rate 1, seed 0 is planned twice"),
-    ([], check_fails, "nothing can be trained on cpu"),
+    ([], check_fails, "rate 1, seed 0: it cannot be trained on cpu"),
 ]
 
 

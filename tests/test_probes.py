@@ -141,6 +141,8 @@ def failure(model, images, labels):
 def test_what_is_not_one_pass_is_an_error_and_never_a_number(net, block, sentence):
     model, images, labels = net
     probe = probes.GradientNorms(models.linears(model))
+    train.forward_backward(model, images, labels)
+    model.zero_grad(set_to_none=False)  # zeros add nothing
     with probe:
         train.forward_backward(model, images, labels)
     model.zero_grad()

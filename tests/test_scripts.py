@@ -49,6 +49,8 @@ def test_the_runs_of_2a_have_every_arm_once_and_only_such_as_train_as_one_model(
             runs = ex2a_vanishing.together(part, list(arms), settings)
             assert Counter(arm for run in runs for arm in run) == Counter(arms)
             assert epochs or len(runs) == 1
+            listed = [replace(arm, hidden=[*arm.hidden]) for arm in arms]  # as an edited script may have it
+            assert [*map(len, ex2a_vanishing.together(part, listed, settings))] == [*map(len, runs)]
             assert [*map(len, runs)] == sorted(map(len, runs), reverse=True)
             if epochs:
                 assert all(len({replace(arm, init="") for arm in run}) == 1 for run in runs)
@@ -82,7 +84,9 @@ WRONG = [
     (ex2a_vanishing, "SEEN", replace(ARM, hidden=()), "(got ())"),
     (ex2a_vanishing, "PLATEAU", replace(ARM, optimizer="sgdd"), "'sgdd'"),
     (ex2a_vanishing, "ARMS", replace(ARM, optimizer="adam", momentum=0.9), "takes no momentum (got 0.9)"),
+    (ex2a_vanishing, "ARMS", replace(ARM, lr=-0.1), "-0.1"),
     (ex2b_adam, "ARMS", replace(ex2b_adam.ARMS[0], optimizer="adamm"), "'adamm'"),
+    (ex2b_adam, "ARMS", replace(ex2b_adam.ARMS[0], lr=-0.1), "-0.1"),
 ]
 
 
@@ -91,16 +95,18 @@ def test_an_arm_that_cannot_be_trained_is_refused(monkeypatch, script, part, arm
     """That this ends the program before training, and an arm that is there twice, test_input shows."""
     monkeypatch.setattr(script, part, (*getattr(script, part), arm))
     with pytest.raises(ValueError, match=re.escape(said)):
-        script.experiment.check(script.Settings(), torch.device("cpu"))
+        for _, arms in script.plan(script.Settings()).values():
+            for one in arms:
+                script.experiment.check(one, script.Settings(), torch.device("cpu"))
 
 
 def test_bfloat16_that_is_only_emulated_is_refused(monkeypatch):
-    check, cpu = ex2b_adam.experiment.check, torch.device("cpu")
+    check, cpu, arm = ex2b_adam.experiment.check, torch.device("cpu"), ex2b_adam.ARMS[0]
     for good in (True, False):
         monkeypatch.setattr(train, "good_at_bfloat16", lambda device: good)
-        check(ex2b_adam.Settings(bfloat16=good), cpu)
+        check(arm, ex2b_adam.Settings(bfloat16=good), cpu)
     with pytest.raises(ValueError, match="cpu only emulates bfloat16.*float32"):
-        check(ex2b_adam.Settings(bfloat16=True), cpu)
+        check(arm, ex2b_adam.Settings(bfloat16=True), cpu)
 
 
 # ---- how 2b computes ----

@@ -44,8 +44,8 @@ class Experiment:
     table(record) and line(entry) return text; SHAPES, if it is there, is what shapes.damage() takes"""
     together: Callable = lambda part, cases, settings: [(case,) for case in cases]
     """together(part, cases, settings): [cases that train as one run], in the order in which they shall be trained"""
-    check: Callable = lambda settings, device: None
-    """check(settings, device) raises ValueError where something cannot be trained"""
+    check: Callable = lambda case, settings, device: None
+    """check(case, settings, device) raises ValueError where a case cannot be trained"""
     fixed: dict = field(default_factory=dict)
     """what is held fixed, for the record"""
     folder: str = "figures"

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 
 class Progress(tqdm):
-    """Epochs done of all, where each network's epoch counts; what an earlier start has done is not in the pace."""
+    """Epochs done of all, where each case's epoch counts; what an earlier start has done is not in the pace."""
 
     def __init__(self, epochs, runs):
         form = "{desc} {percentage:3.0f}%|{bar}|"

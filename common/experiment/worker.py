@@ -68,15 +68,16 @@ def _data(experiment, settings, stand_in):
 
 
 def look(experiment, settings):
-    """Look whether a run has what it needs here: device, packages, data, and arms that can be trained.
+    """Look whether a run has what it needs here: device, packages, data, and cases that can be trained.
 
-    Returns what the data is called, how many images each part of it has, and places().
+    Returns what the data is called, how long each part of it is, and places().
     """
     device = find_device(settings.device)
-    try:
-        experiment.check(settings, device)
-    except ValueError as error:
-        raise OSError(str(error)) from None
+    for case in (case for _, cases in experiment.plan(settings).values() for case in cases):
+        try:
+            experiment.check(case, settings, device)
+        except ValueError as error:
+            raise OSError(f"{case.name}: {error}") from None
     name, parts = _data(experiment, settings, settings.stand_in)
     return name, {key: len(part) for key, part in parts.items()}, places(settings.device)
 
