@@ -193,23 +193,23 @@ def random(record, every):
         if len(drawn) == 1:
             outcome = "No difference seen" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
             title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
-    seen = "every run a mark; right: the best of each search, its seeds side by side, the first leftmost"
+    seen = "every run a mark; left: the best of each search, its seeds side by side, the first leftmost"
     made, (left, middle, right) = plots.figure(title, 3, note=plots.caption(record, seen), sharey=False)
-    for axes, split in zip((left, middle), SPLITS):
-        draw_marks(axes, every, names, split, legend=axes is left)
-    span = left.get_ylim() + middle.get_ylim()
-    for axes in (left, middle):
+    for axes, split in zip((middle, right), SPLITS):
+        draw_marks(axes, every, names, split, legend=axes is middle)
+    span = middle.get_ylim() + right.get_ylim()
+    for axes in (middle, right):
         axes.set_ylim(min(span), max(span))
     ticks = []
     for place, (which, best) in enumerate(bests.items()):
         if best:
             values = best["final"]["train"]
             beside = [place + 0.08 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
-            right.plot(beside, values, linestyle="", **look(every, which))
+            left.plot(beside, values, linestyle="", **look(every, which))
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
-    right.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
-    right.set_title("training accuracy of the best")
-    plots.percent(right, chance=False)
+    left.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
+    left.set_title("training accuracy of the best")
+    plots.percent(left, chance=False)
     yield "random", made
 
 

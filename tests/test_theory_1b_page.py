@@ -32,7 +32,7 @@ NAMES = (  # what compares nothing
 
 PROVED = {  # what the page says, a claim a line, by the test that computes it
     items.test_every_case_of_relu: r"""
-It is 0 if $`x \le 0`$, if a weight is negative or if one other than $`w_i`$ is 0.
+With ReLU it is 0 if $`x \le 0`$, if a weight is negative or if one other than $`w_i`$ is 0.
 | if a later weight is 0 | if $`x \le 0`$, a weight is negative, or one other than $`w_i`$ is 0 |
 *Closed.* If $`x \le 0`$, or a weight is negative, or a weight other than $`w_i`$ is 0, then $`h_n = 0`$
 *On the edge.* If $`w_i = 0`$, $`x > 0`$ and all other weights are positive, then
@@ -210,7 +210,7 @@ def comparisons():
     by_a = [8 * theory.variances(f"kaiming_{name}", 1, 8, 7)[0] for name in ("a0", "a1", "tanh")]
     return {
         "a bound that is largest for the last weight, $`i = n`$, namely $`1/4`$, and never attained": never,
-        r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$. With ReLU it is 0": up_to_x,
+        r"is gone, and the derivative is at most $`\max(0, x)`$ for every $`i`$": up_to_x,
         r"Without $`\lvert w_j \rvert < 1`$ ReLU has no bound in chains of more than two layers": no_bound,
         "| at most $`1/4`$, at $`z = 0`$ | 1 for $`z > 0`$, 0 for $`z < 0`$ |": quarter,
         r"| $`(1/4)^{n-i+1}`$ | $`\max(0, x)`$ for every $`i`$ |": up_to_x and bound(5, 3) == (1 / 4) ** (5 - 3 + 1),
