@@ -153,9 +153,15 @@ def test_a_figure_that_is_interrupted_is_the_old_one(third, call, monkeypatch):
     assert (end.code, end.stderr) == (130, "third.py: interrupted\n") and third.contents() == before
 
 
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("epochs, said", [(0, ""), (3, "; the same command, without --fresh, goes on from here")])
-def test_only_what_has_trained_is_said_to_go_on(call, tmp_path, monkeypatch, epochs, said):
+def test_only_what_has_trained_is_said_to_go_on(call, tmp_path, monkeypatch, epochs, said, times):
     class Interrupted(progress.Progress):
+        def __exit__(self, *raised):
+            super().__exit__(*raised)
+            if times == 2:
+                raise KeyboardInterrupt
+
         def step(self, *counted, **options):
             if self.done == epochs:
                 raise KeyboardInterrupt

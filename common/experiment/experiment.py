@@ -71,7 +71,8 @@ class Experiment:
         except BrokenPipeError:  # of stdout, whose reader has gone: nothing is left for the interpreter to flush
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt as end:
-            print(f"{script}: interrupted{f'; {options.AGAIN}' if any(end.args) else ''}", file=sys.stderr)
+            done = end.args or getattr(end.__context__, "args", ())  # a second one comes while the first one ends it
+            print(f"{script}: interrupted{f'; {options.AGAIN}' if any(done) else ''}", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
             print(f"{script}: error: {error}", file=sys.stderr)
