@@ -9,21 +9,8 @@ from itertools import chain, cycle
 
 from common import plots
 from figures import per_layer, shapes
-from figures.arms import (
-    Arms,
-    above,
-    activation,
-    common_end,
-    describe,
-    epochs,
-    fails,
-    falls,
-    final,
-    groups,
-    hidden,
-    layers,
-)
-from figures.arms import learns, mean, same, scheme, success, total_norms, training, widths
+from figures.arms import Arms, above, activation, common_end, describe, epochs, fails, falls, final, groups, hidden
+from figures.arms import layers, learns, mean, same, scheme, success, total_norms, training, widths
 
 SHAPES = shapes.EX2A
 
@@ -149,9 +136,8 @@ def deepest(arms):
     made, (axes,) = plots.figure(title, 1, 3.8, note)
     for arm in rest:
         style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
-        plots.curve(
-            axes, range(1, len(arm["test_accuracy"]) + 1), [[mean(row)] for row in arm["test_accuracy"]], **style
-        )
+        means = [[mean(row)] for row in arm["test_accuracy"]]  # without a band
+        plots.curve(axes, range(1, len(means) + 1), means, **style)
     for arm, label, colour in arms.stars:
         text = f"{label}: {scheme(arm).partition(' from')[0]}" if label == "rescue" else label
         over_epochs(axes, arm, text, color=colour, linewidth=2)
@@ -171,10 +157,9 @@ def depth(arms):
         return
     title = "Test accuracy after the last epoch by the number of hidden layers"
     nets = {arms.look(group[0])[0]: sorted(group, key=layers) for group in groups(shown, "activation", "init")}
-    if falls(nets.get("default", [])) and common_end(nets.get("ReLU", [])):
-        title = (
-            f"By default depth makes the Sigmoid fail, while ReLU ends near {common_end(nets['ReLU'])} at every depth"
-        )
+    near = common_end(nets.get("ReLU", []))
+    if falls(nets.get("default", [])) and near:
+        title = f"By default depth makes the Sigmoid fail, while ReLU ends near {near} at every depth"
         if "rescue" in nets:
             title += f"; with {hidden(nets['rescue'][-1])} the rescue reaches {final(nets['rescue'][-1])}"
     made, (axes,) = plots.figure(title, note=arms.note(shown, *arms.meaning(shown), plots.CHANCE))

@@ -54,7 +54,7 @@ class Options:
     epochs: int = 20
     """epochs to train"""
     seeds: int = 5
-    """seeds of every case: 0, 1, ..."""
+    """seeds 0, 1, ... of everything that is compared"""
     data: Annotated[Path | None, FOLDER, _otherwise("data, beside the scripts")] = None
     """folder of the data sets, in torchvision's layout"""
     out: Annotated[Path | None, FOLDER, _otherwise("figures, or figures/quick or figures/stand-in")] = None
