@@ -47,9 +47,8 @@ def success(arm):
     return -1 if math.isnan(accuracy) else accuracy
 
 
-def epochs(arm):
-    """For how many epochs an arm was trained, in words."""
-    number = len(arm["test_accuracy"])
+def epochs(number):
+    """So many epochs, in words."""
     return f"{number} epoch{'s' * (number > 1)}"
 
 

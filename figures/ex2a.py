@@ -42,8 +42,9 @@ def accuracy(arms):
         return
     nets = {activation(panel[0]): sorted(panel, key=layers) for panel in panels}
     title = f"Test accuracy of networks with {' and '.join(nets)}"
-    if list(nets) == ["Sigmoid", "ReLU"] and falls(nets["Sigmoid"]) and common_end(nets["ReLU"]):
-        title = f"Every further Sigmoid layer costs accuracy; with ReLU all depths end near {common_end(nets['ReLU'])}"
+    near = common_end(nets.get("ReLU", []))
+    if list(nets) == ["Sigmoid", "ReLU"] and falls(nets["Sigmoid"]) and near:
+        title = f"Every further Sigmoid layer costs accuracy; with ReLU all depths end near {near}"
     made, each = plots.figure(title, len(panels), note=arms.note(arms.default, plots.CHANCE))
     for axes, panel in zip(each, panels):
         for arm in panel:
@@ -92,8 +93,9 @@ def norms(arms):
 
 def xavier(arms):
     """Xavier beside the default: accuracy, and the norms of both, a row per network."""
-    like = arms.network[:1]
-    shown = [arm for one in like for arm in same(arms.plain, one, "activation") if arm["init"] == "xavier_normal"]
+    if not arms.network:
+        return
+    shown = [arm for arm in same(arms.plain, arms.network[0], "activation") if arm["init"] == "xavier_normal"]
     rows = [same(arms.default, arm, "activation", "hidden")[:1] + [arm] for arm in shown]
     if not rows:
         return
@@ -203,7 +205,7 @@ def trainings(arms):
             label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
             over_epochs(axes, arm, label, color=colour, linestyle=line)
         nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
-        accuracy_axes(axes, f"{nets}, for {epochs(panel[0])}")
+        accuracy_axes(axes, f"{nets}, for {epochs(len(panel[0]['test_accuracy']))}")
     yield "trainings", made
 
 
@@ -229,15 +231,16 @@ def line(entry):
     """Say how an arm ended; nothing of a net that was not trained."""
     if "test_accuracy" not in entry:
         return ""
-    return f"{describe(entry)}, {epochs(entry)}: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
+    trained = epochs(len(entry["test_accuracy"]))
+    return f"{describe(entry)}, {trained}: {final(entry)}" + ("" if learns(entry) else f", {statuses(entry)}")
 
 
 def table(record):
     """Return the results as text, one line per arm, means over the seeds: accuracy, layer 1's norm, status."""
     rows = [("arm", "test accuracy", "layer 1's gradient norm", "status of the seeds")]
     for arm in [*record["arms"], *record.get("plateau", [])]:
-        longer = len(arm["test_accuracy"]) != record["settings"]["epochs"]
-        name = describe(arm) + f", {epochs(arm)}" * longer
+        number = len(arm["test_accuracy"])
+        name = describe(arm) + f", {epochs(number)}" * (number != record["settings"]["epochs"])
         rows.append((name, final(arm), f"{mean(total_norms(arm)[0][-1]):.2g}", statuses(arm)))
     wide = max(len(name) for name, *_ in rows) + 2
     lines = [f"{name:{wide}}{accuracy:>13}{norm:>25}   {status}" for name, accuracy, norm, status in rows]

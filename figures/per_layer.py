@@ -4,7 +4,7 @@ import math
 from itertools import cycle
 
 from common import plots
-from figures.arms import groups, layers, mean
+from figures.arms import epochs, groups, layers, mean
 
 
 SNAPSHOTS = [  # the earlier the broader, so that what lies below is seen
@@ -45,7 +45,7 @@ def activations(arms):
         edges = [low + (high - low) * number / bins for number in range(bins + 1)]
         for look, epoch, snapshot in zip(cycle(SNAPSHOTS), row["after"], row["counts"]):
             shares = [count / sum(snapshot[layer]) for count in snapshot[layer]]
-            label = f"after {epoch} epoch{'s' * (epoch > 1)}" if epoch else "before training"
+            label = f"after {epochs(epoch)}" if epoch else "before training"
             axes.stairs(shares, edges, label=label, **look)
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
         axes.set(yscale="log", ylim=(1e-4, 1))
