@@ -191,19 +191,16 @@ def trainings(arms):
     quick = [arm for arm in ladder if arm["init"] == "default" and arm not in slow]
     if slow and quick and longer and all(map(fails, slow)) and all(map(learns, quick + longer)):
         title = "Slow, not stuck: other trainings get the default going, and so does patience"
-    note = arms.note(chain(*panels), "default where no initialisation is named", f"grey {plots.CHANCE}")
+    note = arms.note(
+        chain(*panels), "default where no initialisation is named", "a colour for each rate", f"grey {plots.CHANCE}"
+    )
     made, each = plots.figure(title, len(panels), note=note)
-    ways = groups(ladder + longer, "init", "optimizer", "momentum", "batch_norm")
-    spare = cycle(plots.COLOURS[:4:-1])
-    colours = [arms.look(way[0])[1] if any(arm in arms.plain for arm in way) else next(spare) for way in ways]
-    usual = arms.record["settings"]["lr"]
-    lrs = sorted({arm["lr"] for arm in ladder + longer}, key=lambda lr: (lr != usual, lr))
+    ways = groups(ladder + longer, "init", "momentum", "batch_norm")  # which share a line style
     for axes, panel in zip(each, panels):
-        for arm in sorted(panel, key=lambda arm: lrs.index(arm["lr"])):  # dashed lines above the solid ones
-            line = plots.LINES[lrs.index(arm["lr"]) % 4]
-            colour = next(colour for colour, way in zip(colours, ways) if arm in way)
-            label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
-            over_epochs(axes, arm, label, color=colour, linestyle=line)
+        for way, line in zip(ways, cycle(plots.LINES)):
+            for arm in (arm for arm in way if arm in panel):
+                label = training(arm) if arm["init"] == "default" else f"{scheme(arm)}, {training(arm)}"
+                over_epochs(axes, arm, label, color=plots.rate_colour(arm["lr"]), linestyle=line)
         nets = ", ".join(dict.fromkeys(f"{activation(arm)} {widths(arm)}" for arm in panel))
         accuracy_axes(axes, f"{nets}, for {epochs(len(panel[0]['test_accuracy']))}")
     yield "trainings", made

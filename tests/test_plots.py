@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from made_up import SEEDS, record_2a, record_2b
 from matplotlib.colors import to_rgb
 
 from common import plots
-from figures import ex2a, ex2b
+from figures import arms, ex2a, ex2b, searches
 
 
 def test_a_curve_has_a_gap_where_a_seed_has_no_number():
@@ -48,6 +49,18 @@ def test_a_zero_is_drawn_on_a_floor_below_all_else():
     assert [axes.get_ylim() for axes in panels] == [(pytest.approx(1e-5), 10)] * 2
     assert panels[0].get_lines()[0].get_ydata().tolist() == [1e-5, 3e-4, 0.5]
     assert [[text.get_text() for text in axes.texts] for axes in panels] == [["0"], []]
+
+
+def test_a_learning_rate_has_the_same_colour_in_both_exercises():
+    whole, other = record_2a(random.Random(0)), record_2b(random.Random(0))
+    with plots.style():
+        pictures = *ex2a.trainings(arms.Arms(whole)), *ex2b.epochs(other, searches.arms(other["runs"]))
+    for _, picture in pictures:
+        lines = [line for axes in picture.axes for line in axes.get_lines() if not line.get_label().startswith("_")]
+        rates = [float(re.search(r"(?:SGD |Adam |^)([\d.e-]+)", line.get_label())[1]) for line in lines]
+        assert len({*rates}) > 2
+        for line, lr in zip(lines, rates):
+            assert to_rgb(line.get_color()) == pytest.approx(plots.rate_colour(lr)[:3], abs=0.01), line
 
 
 def test_what_did_not_end_well_is_drawn():
