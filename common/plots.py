@@ -174,7 +174,7 @@ def log(*panels, also=()):
 def end_labels(axes, size=8):
     """Write each curve's label behind its end, pushed apart where two would overlap.
 
-    A thin line leads to a label that was pushed; where curves are dashed a sample of the curve leads to each.
+    A thin line leads to a label that was pushed; where curves are dashed a sample of its curve stands before each.
     """
     grid = axes.get_subplotspec().get_gridspec()
     most = max(20, 48 // grid.ncols)  # letters in a line
@@ -200,21 +200,19 @@ def end_labels(axes, size=8):
             end[0] = min(max(end[0], sum(room[:i]) + room[i] / 2), 1 - sum(room[i + 1 :]) - room[i] / 2)
     dashed = any(line.is_dashed() for _, line, *_ in ends)
     pushed = any(abs(height - end) > gap / 4 for height, _, end, _ in ends)
-    behind = offset_copy(axes.transAxes, axes.figure, 30 if dashed else 14 if pushed else 4, units="points")
+    near = 14 if pushed else 4  # points behind the axes
+    right, sample, behind = (
+        offset_copy(axes.transAxes, axes.figure, x, units="points") for x in (0, near, near + 24 * dashed)
+    )
     for height, line, end, text in ends:
         look = {"va": "center", "fontsize": size, "color": ink(line.get_color())}
-        if dashed or pushed:
-            drawn = {"color": line.get_color(), "linewidth": 0.6}
-            if dashed:
-                drawn |= {"linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
-            look["arrowprops"] = {
-                "arrowstyle": "-",
-                "relpos": (0, 0.5),
-                "patchA": None,
-                "shrinkA": 2,
-                "shrinkB": 0,
-            } | drawn
-        axes.annotate(text, (1, end), (1, height), "axes fraction", behind, **look)
+        axes.annotate(text, (1, end), (1, height), right, behind, **look)
+        stroke = {"arrowstyle": "-", "shrinkA": 2, "shrinkB": 0, "color": line.get_color()}
+        if pushed:
+            axes.annotate("", (1, end), (1, height), right, sample, arrowprops=stroke | {"linewidth": 0.6})
+        if dashed:
+            stroke |= {"linewidth": line.get_linewidth(), "linestyle": line.get_linestyle()}
+            axes.annotate("", (1, height), (1, height), sample, behind, arrowprops=stroke)
 
 
 def finish(made):

@@ -67,9 +67,14 @@ def draw_curves(axes, arms, texts, looks, split, heading, first=1, seeds=None):
     plots.percent(axes, chance=False)
 
 
-def last_epochs(arm, split):
-    """The mean accuracy over the last epochs, [seed]."""
-    return [fmean(values) for values in zip(*arm["curves"][split][-LAST:])]
+def last_test(arm):
+    """The mean test accuracy after the last epoch over the seeds."""
+    return fmean(arm["final"]["test"])
+
+
+def late_test(arm):
+    """The mean test accuracy over the last epochs and the seeds."""
+    return fmean(map(fmean, arm["curves"]["test"][-LAST:]))
 
 
 def overlap(ranges):
@@ -90,9 +95,10 @@ def accuracy(record, every):
     looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
     meant = [f"{text}: {', '.join(words for words in shown if shown[words] is arm)}" for text, arm in zip(texts, arms)]
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
-    title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
-    if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; not decided: the seeds' means of {late} overlap"
+    title = "In the test " + ", ".join(f"{text} {last_test(arm):.1%}" for text, arm in zip(texts, arms))
+    ends, before = ([mean(arm) for arm in arms] for mean in (last_test, late_test))
+    if ends.index(max(ends)) != before.index(max(before)):
+        title += f"; not decided: over {late} {texts[before.index(max(before))]} leads"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     for place, axes in enumerate(each):
         split, first = SPLITS[place % 2], record["settings"]["epochs"] - last + 1 if place > 1 else 1
@@ -113,8 +119,9 @@ def look(every, which):
     return {"color": colour, "marker": shape, "markersize": size, "markerfacecolor": "none"}
 
 
-def draw_marks(axes, every, names, split, legend=True):
-    """Draw the final accuracy of each run of these searches at its learning rate, and a cross over each that failed."""
+def draw_marks(axes, every, names, split, legend=True, first=False):
+    """Draw the final accuracy of each run of these searches at its learning rate, and a cross over each that failed;
+    if that is asked, a dot in those of the first seed."""
     told = "" if legend else "_"
     lost, style = [], {"linestyle": "", "clip_on": False, "zorder": 3}
     for which, name in names.items():
@@ -123,6 +130,10 @@ def draw_marks(axes, every, names, split, legend=True):
         axes.plot(
             [lr for lr, *_ in runs], [value for _, value, _ in runs], label=told + name, **style | look(every, which)
         )
+        if first:
+            dots = style | {"color": look(every, which)["color"], "marker": ".", "markersize": 4}
+            ends = [arm["final"][split][0] for arm in arms]
+            axes.plot([arm["lr"] for arm in arms], ends, label=f"{told}{name}, first seed", **dots)
         lost += [(lr, value) for lr, value, status in runs if status != "ok"]
     if lost:
         axes.plot(*zip(*lost), label=told + "failed", marker="x", markersize=8, color="black", **style)
@@ -146,7 +157,7 @@ def rates(record, every):
         title = f"Best in training by the first seed: {ends}, neither at an end of its grid"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run of these searches a mark"))
     for axes, split in zip(panels, SPLITS):
-        draw_marks(axes, every, names, split, legend=axes is panels[0])
+        draw_marks(axes, every, names, split, legend=axes is panels[0], first=True)
     yield "rates", made
 
 
@@ -164,7 +175,8 @@ def epochs(record, every):
     seen, title = ["one seed", sample(record)], "Accuracy of every learning rate"
     found = [searches.of(every, which) for which in names]
     if all(gain(arms[-1]) > max(map(gain, arms[:-1]), default=0) for arms in found):
-        title = f"The smallest rate of each search still gains most in training over the last {LAST} epochs"
+        title = "Small rates are slow: the smallest of each search still gains most in training over the last "
+        title += f"{LAST} epochs"
         seen.append(f"gain: mean of these {LAST} epochs less that of the {LAST} before")
     made, each = plots.figure(title, (len(names), 2), 0.7 + 2 * len(names), plots.caption(record, *seen))
     for place, axes in enumerate(each):
@@ -193,7 +205,7 @@ def random(record, every):
         if len(drawn) == 1:
             outcome = "No difference seen" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
             title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
-    seen = "every run a mark; left: the best of each search, its seeds side by side, the first leftmost"
+    seen = "every run a mark; left: the best of each search, its seeds side by side, the first leftmost; bar: mean"
     made, (left, middle, right) = plots.figure(title, 3, note=plots.caption(record, seen), sharey=False)
     for axes, split in zip((middle, right), SPLITS):
         draw_marks(axes, every, names, split, legend=axes is middle)
@@ -206,6 +218,7 @@ def random(record, every):
             values = best["final"]["train"]
             beside = [place + 0.08 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
             left.plot(beside, values, linestyle="", **look(every, which))
+            left.plot(place, fmean(values), linestyle="", color="0.7", marker="_", markersize=30, zorder=1)
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     left.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
     left.set_title("training accuracy of the best")

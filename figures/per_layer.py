@@ -1,11 +1,10 @@
 """The figures of exercise 2a over the layers of a net, and over its depth."""
 
 import math
-from itertools import cycle
+from itertools import chain, cycle
 
 from common import plots
-from figures.arms import epochs, groups, layers, mean
-
+from figures.arms import epochs, groups, layers, mean, training
 
 SNAPSHOTS = [  # the earlier the broader, so that what lies below is seen
     {"color": colour, "linewidth": width} for colour, width in (("0.75", 3), ("0.4", 1.7), ("black", 0.9))
@@ -33,7 +32,7 @@ def activations(arms):
     if moves.pop("default", 1) < 0.001 and min(moves.values(), default=0) > 0.1:
         title = f"In {rows[0]['after'][-1]} epochs the histogram of the default's last hidden layer stays as it was, "
         title += "those of the other networks move"
-    seen = "one seed, all test images", "what lies beyond in the outermost bins", *arms.meaning(rows)
+    seen = "one seed, all test images", "the outermost bins hold all beyond", *arms.meaning(rows)
     note = plots.caption(arms.record, *seen)
     made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.35 * len(rows), note)
     for place, axes in enumerate(each):
@@ -64,12 +63,12 @@ def signals(arms):
     title = "The signal before training, and what theory/1b predicts"
     error = max(deviation(arm) for arm in shown)
     if error < 0.2:
-        title = f"Theory/1b predicts each layer's signal, a mean over seeds, within {math.ceil(100 * error)}%"
+        title = f"Theory/1b predicts each layer's signal within {math.ceil(100 * error)}% (means over seeds)"
         if fall(shown[0]) < 0.01 and fall(shown[-1]) > 1:
             title += ", whether it vanishes, holds or grows"
     high = -(-len(shown) // 3)
-    lines = "rightmost: output layer; dashed: predicted by theory/1b from the output layer's, dotted: 1/4 per layer"
-    note = arms.note(shown, *arms.meaning(shown), lines)
+    lines = "dashed: predicted by theory/1b from the output layer's, the rightmost; dotted, Sigmoid: 1/4 per layer"
+    note = arms.note(shown, "signal: gradient with respect to pre-activations", *arms.meaning(shown), lines)
     made, each = plots.figure(title, (high, min(3, len(shown))), 0.8 + 1.9 * high, note)
     for axes, arm in zip(each, shown):
         measured, predicted = arm["initial"]["signal"], arm["predicted"]["signal"]
@@ -127,7 +126,9 @@ def untrained(arms):
     deepest = max(map(layers, entries))
     if still and still == list(range(still[0], deepest + 1)):
         title = f"From {still[0]} hidden layers on, a step leaves most of the default's layer 1 as it is"
-    note = arms.note(entries, *arms.meaning(entries), "dashed: theory/1b")
+    nets = sorted({*chain(*(entry["hidden"] for entry in entries))}), sorted({*map(training, entries)})
+    nets = f"hidden layers of {' or '.join(map(str, nets[0]))}", f"a step of {' or '.join(nets[1])}"
+    note = arms.note(entries, *nets, *arms.meaning(entries), "dashed: theory/1b")
     made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
     for group in groups(entries, "activation", "init"):
         group = sorted(group, key=layers)

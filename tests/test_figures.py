@@ -75,6 +75,8 @@ def numbers(record):
             for epoch, values in enumerate(zip(*(run[f"{split}_accuracy"] for run in runs)), 1):
                 yield from over_seeds(values, **of, epoch=epoch)
                 yield values[0], of | {"what": "first seed", "epoch": epoch}
+            if split == "train":
+                yield np.mean([run["final_train_accuracy"] for run in runs]), of | {"what": "bar: mean"}
             for run in runs:
                 value = run["final_train_accuracy"] if split == "train" else run["test_accuracy"][-1]
                 yield value, of | {"what": "run", "seed": run["seed"], "failed": run["status"] != "ok"}
@@ -166,7 +168,7 @@ def labelled(axes):
         return {line: texts.get(look(line), "") for line in axes.get_lines()}
     ends = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     ends.sort(key=lambda line: axes.transData.transform((line.get_xdata()[-1], line.get_ydata()[-1]))[1])
-    texts = sorted((text for text in axes.texts if text.xy[0] == 1), key=lambda text: text.xy[1])
+    texts = sorted((text for text in axes.texts if text.xy[0] == 1 and text.get_text()), key=lambda text: text.xy[1])
     assert [to_hex(text.get_color()) for text in texts] == [to_hex(plots.ink(line.get_color())) for line in ends]
     labels = {line: one_line(text.get_text()) for line, text in zip(ends, texts)}
     colours = {to_hex(line.get_color()): text for line, text in labels.items()}  # for what has its colour but no label
@@ -247,6 +249,7 @@ def check_words(item, items, title, note):
             assert mine & next(filter(None, named), far), (item.label, item.heading, field, mine, named, far)
     if item.across == "epoch" and "lost" in item.same:
         assert re.fullmatch(r"\S+( \S+e\S+)?" if "" in item.same["lost"] else r".* collapsed", item.label), item.label
+    assert "first seed" not in item.label or item.same["seed"] == {0}
     theory = item.same["what"] == {"theory"}
     assert "theory/1b" in note and (item.look[2] == "--") == theory or "theory/1b" not in note and not theory
     assert theory or "mean" in item.same["what"] or "every run" in note or "one seed" in note
