@@ -1,4 +1,4 @@
-"""Exercise 2a. Do gradients vanish in deep sigmoid networks, and can initialisation rescue them?
+"""Exercise 2a. Do gradients vanish in deep Sigmoid networks, and can initialisation rescue them?
 
     python ex2a_vanishing.py            all of it on real Fashion-MNIST, eleven minutes or more on two cores
     python ex2a_vanishing.py --quick    every arm on tiny generated data, seconds

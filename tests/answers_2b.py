@@ -74,10 +74,8 @@ def off_the_shelf(page):
     assert len(RUNS) == SEARCHED["planned"] and SEARCHED["settings"]["seeds"] == 3
     page.says("batches of {}, a constant rate, no weight decay", ex2b_adam.BATCH_SIZE, true=True)
     page.says("SGD has momentum {}. *Training", ex2b_adam.MOMENTUM)
-    words = (
-        "at the end, that of the whole training set, in the curves that of its first {} images; in evaluation mode, "
-    )
-    words += "without crops. *Training loss*: the mean over an epoch's augmented batches"  # as test_reference.py proves
+    words = "at the end that of the whole training set, in the curves that of its first {} images; in evaluation mode, "
+    words += "unaltered. *Training loss*: the mean over an epoch's augmented batches"  # as test_reference.py proves
     page.says(words, SEARCHED["settings"]["train_sample"], true=True)
     page.claims({"enlarged: Adam by default beside SGD": True})  # as test_reference.py proves
 
@@ -92,14 +90,12 @@ def against_sgd(page):
     page.says(words, 1e-3, *numbers, true=best)
     page.claims({"**Answer.** Not decided: tuned alike": p(ADAM_TEST, SGD_TEST) > 0.05})
     least, found = p(range(3), range(10, 13)), p(ADAM_TEST, SGD_TEST)
-    words = (
-        "Every seed of Adam is above every seed of SGD (otherwise only after epoch {}), but p is {}, the least that "
-    )
+    words = "Every seed of Adam is above every seed of SGD (true after epochs {} and {} only), but p is {}, the least "
     adam, sgd = (np.array([run["test_accuracy"] for run in same]) for same in (ADAM, SGD))
     once, last = np.flatnonzero(adam.min(0) > sgd.max(0)) + 1
-    page.says(words + "three seeds can give", once, found, true=last == 50 and found == least)
+    page.says(words + "possible", once, last, found, true=found == least)
     sgd, adam = (finals(seeds_of(*arm, NARROW["runs"])[0]) for arm in (("sgd", 0.1), ("adam", 1e-3)))
-    words = "At half the width one seed puts SGD above Adam, each at its best rate: {} and {}."
+    words = "At half the width one seed puts SGD above Adam, each at its grid's best: {} and {}."
     tried = [[*map(finals, seen_by(search, NARROW["runs"]))] for search in ("sgd", "grid")]
     best_there = [*map(len, tried)] == [5, 5] and [*map(max, tried)] == [sgd, adam]
     half = 2 * NARROW["settings"]["width"] == SEARCHED["settings"]["width"]
@@ -113,7 +109,7 @@ def against_sgd(page):
     within = all(max(min(one), min(other)) < min(max(one), max(other)) for one, other in (columns[0], columns[2]))
     adam, sgd = (np.array([run["train_loss"] for run in same]) for same in (ADAM, SGD))
     not_lower = np.flatnonzero((sgd >= adam).any(0))  # from 0
-    words = "In the other columns SGD leads, within the seeds' scatter but for the loss, lower under each seed from "
+    words = "In the other columns SGD leads, within the seeds' scatter; only its loss is lower under each seed, from "
     page.says(
         words + "epoch {} on.", not_lower[-1] + 2, true=leads and within and min(columns[3][0]) > max(columns[3][1])
     )
@@ -121,9 +117,11 @@ def against_sgd(page):
 
 def by_grid(page):
     best = finals(ADAM[0])[0]
-    words = "{}, the default: it ends best of the five rates, with {} in training under seed {}."
+    words = (
+        "{}, the default, inside the range: it ends with {} of the whole training set (seed {}), the most of the five."
+    )
     most = max(finals(run)[0] for run in GRID.values())
-    page.says(words, 1e-3, best, 0, true=best == most)
+    page.says(words, 1e-3, best, 0, true=best == most and min(GRID) < 1e-3 < max(GRID))
     undecided = p(ADAM_TRAIN, TENFOLD_TRAIN)
     words = (
         "Against {} three seeds do not decide: each of {} is above each of {}, {} ± {} and {} ± {} (p = {}), but "
@@ -144,7 +142,7 @@ def by_grid(page):
     between = max(lr for lr in tried if lr < 1e-3 and below[lr]), min(lr for lr in tried if lr > 0.01 and below[lr])
     words = "the best rate, if there is one peak, may lie anywhere between {} and {}, both worse under seed {}."
     page.says(words, *between, 0, true=as_good)
-    words = "for every learning rate of Adam and SGD, a row for each search: the smallest rate still gains most]"
+    words = "for every learning rate of Adam and SGD, a row for each search: small rates are slow]"
     page.says("test accuracy over {} epochs " + words, 50, true=all(map(slowest_gains, ("sgd", "grid", "random"))))
 
 
@@ -158,22 +156,21 @@ def slowest_gains(search):
 def at_random(page):
     trains, tests = over_seeds(RANDOM)
     words = (
-        "No, on one draw: the best of five random rates, {}, and the best of the grid's five, {}, end at {} and {} in "
-        "training with seed {}, and over three at {} ± {} and {} ± {}: no visible difference (p = {}; standard error "
+        "No, on one draw: the best of five random rates, {}, ends at {} ± {} in training over three seeds, the best of "
+        "the grid's five, {}, at {} ± {} (p = {}; standard error {} points); with seed {} at {} and {}."
     )
-    words += "{} points)."
-    numbers = RANDOM[0]["lr"], ADAM[0]["lr"], trains[0], ADAM_TRAIN[0], 0, *mean_and_spread(trains)
+    numbers = RANDOM[0]["lr"], *mean_and_spread(trains), ADAM[0]["lr"], *mean_and_spread(ADAM_TRAIN)
     fair = best_drawn() and len(DRAWN) == len(GRID) and max(GRID.values(), key=finals) is ADAM[0]
-    found = *mean_and_spread(ADAM_TRAIN), p(trains, ADAM_TRAIN), percent(standard_error(trains, ADAM_TRAIN))
-    page.says(words, *numbers, *found, true=fair and found[2] > 0.9)
+    found = p(trains, ADAM_TRAIN), percent(standard_error(trains, ADAM_TRAIN))
+    page.says(words, *numbers, *found, 0, trains[0], ADAM_TRAIN[0], true=fair and found[0] > 0.9)
     from_grid, from_random, nearer = distances()
-    words = "In one dimension it lies on average farther off: the nearest of five random k is {} from an optimum drawn "
-    words += "likewise, the grid's {}"
-    page.says(words, from_random, from_grid, true=from_grid < from_random)
+    words = "In one dimension a grid covers better: an optimal k uniform in [1, 5] is on average {} from the grid's "
+    words += "nearest, {} from the nearest of five random ones"
+    page.says(words, from_grid, from_random, true=from_grid < from_random)
     ks = np.random.default_rng(0).uniform(1, 5, 5)
     rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]
     page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)
-    page.claims({"five rates and what each gave, beside the grid": best_drawn()})
+    page.claims({"final accuracy of its five rates beside the grid": best_drawn()})
     behind = tests[0] > ADAM_TEST[0] and np.mean(tests) < np.mean(ADAM_TEST)
     words = "Adam at {}, at {} ± {}, is ahead of the default with seed {}, behind in the mean"
     page.says(words, RANDOM[0]["lr"], *mean_and_spread(tests), 0, true=behind)

@@ -69,7 +69,7 @@ def check(page):
     signals, weights = zip(*going_back.values())
     words = "The signal vanishes for ReLU too: with default weights layer 2 gets {} times the signal of layer 4"
     page.says(words, signals[0], true=signals[0] < 0.2)
-    words = "Its weight gradient (of the weights alone) is {} times as large, "
+    words = "Layer 2's weight gradient (of the weights alone) is {} times layer 4's, "
     words += "because the inputs of layer 4 have shrunk about as much as the signal of layer 2"
     page.says(words, weights[0], true=0.8 < weights[0] < 1.2)
     words = "With Sigmoid little makes up for it: {} times the signal, {} times the weight gradient"

@@ -140,7 +140,12 @@ def undecided_and_no():
 
 
 def test_the_docstring_of_2a():
-    page = Page(ex2a_vanishing.__doc__, "ex2a_vanishing.py", ("Do gradients vanish", "plot-only", *PHRASES), True)
+    page = Page(
+        ex2a_vanishing.__doc__,
+        "ex2a_vanishing.py",
+        ("Do gradients vanish in deep Sigmoid networks", "plot-only", *PHRASES),
+        True,
+    )
     one, four, relu, xavier = *(SIGMOIDS[n] for n in (0, 3)), RELUS[-1], arm(init="xavier_normal")
     words = "the test accuracy falls from {} with one hidden layer to {} with four"
     page.says(words, accuracy(one), accuracy(four), true=accuracy(one) > accuracy(four))
@@ -297,7 +302,9 @@ def test_the_front_page():
         "orthogonal weights, with gain 6 from layer 2 on, and biases that cancel the mean 1/2 of the Sigmoid's outputs"
     )
     page.claims({rescue: RESCUE["init"] == "orthogonal6_from_layer2_centred"})
-    page.says("Xavier brings it to {}, the rescue to {}", accuracy(arm(init="xavier_normal")), accuracy(RESCUE))
+    page.says(
+        "Xavier brings the Sigmoid to {}, the rescue to {}", accuracy(arm(init="xavier_normal")), accuracy(RESCUE)
+    )
     page.says("Adam with default weights to {}.", accuracy(arm(optimizer="adam", lr=1e-3)))
     epochs, tests = len(ADAM[0]["test_accuracy"]), [np.mean(over_seeds(same)[1]) for same in (ADAM, SGD)]
     page.says("After {} epochs Adam ends at {} in the test, SGD at {}", epochs, *tests)
