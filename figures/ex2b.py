@@ -67,7 +67,7 @@ def draw_curves(axes, arms, texts, looks, split, heading, first=1, seeds=None):
     plots.percent(axes, chance=False)
 
 
-def last_test(arm):
+def final_test(arm):
     """The mean test accuracy after the last epoch over the seeds."""
     return fmean(arm["final"]["test"])
 
@@ -95,8 +95,8 @@ def accuracy(record, every):
     looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
     meant = [f"{text}: {', '.join(words for words in shown if shown[words] is arm)}" for text, arm in zip(texts, arms)]
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
-    title = "In the test " + ", ".join(f"{text} {last_test(arm):.1%}" for text, arm in zip(texts, arms))
-    ends, before = ([mean(arm) for arm in arms] for mean in (last_test, late_test))
+    title = "In the test " + ", ".join(f"{text} {final_test(arm):.1%}" for text, arm in zip(texts, arms))
+    ends, before = ([mean(arm) for arm in arms] for mean in (final_test, late_test))
     if ends.index(max(ends)) != before.index(max(before)):
         title += f"; not decided: over {late} {texts[before.index(max(before))]} leads"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
