@@ -81,8 +81,8 @@ def norms(arms):
     deep = {activation(arm): arm for arm in rows[-1]}
     if {*deep} >= {"Sigmoid", "ReLU"} and max(shares(deep["Sigmoid"])) < 0.01 and shares(deep["ReLU"])[-1] > 1:
         title = f"With {hidden(rows[-1][0])} the Sigmoid's layer 1 stays below a hundredth"
-        title += " of the output layer's gradient, ReLU's layer 1 ends above its output layer"
-    note = arms.note(arms.default, "each epoch another batch, for all the same")
+        title += " of the output layer's gradient norm, ReLU's layer 1 ends above its output layer"
+    note = arms.note(arms.default, "each epoch's last batch, the same for all; epoch 0: that of epoch 1")
     made, each = plots.figure(title, (len(rows), len(columns)), 0.8 + 1.75 * len(rows), note)
     for axes, (row, column) in zip(each, ((row, column) for row in rows for column in columns)):
         for arm in same(row, column, "activation"):

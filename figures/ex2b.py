@@ -15,6 +15,7 @@ NAMES = {"adam": "Adam", "sgd": "SGD"}
 COLOURS = {"adam": "#0072B2", "sgd": "#D55E00"}  # others: black
 SPLITS = "train", "test"
 AXES = {"train": "training accuracy", "test": "test accuracy"}
+FIRST = {"marker": ".", "markersize": 3, "color": "black"}  # how the first seed is marked
 LAST = 10  # epochs
 
 
@@ -119,22 +120,21 @@ def look(every, which):
     return {"color": colour, "marker": shape, "markersize": size, "markerfacecolor": "none"}
 
 
-def draw_marks(axes, every, names, split, legend=True, first=False):
+def draw_marks(axes, every, names, split, legend=True):
     """Draw the final accuracy of each run of these searches at its learning rate, and a cross over each that failed;
-    if that is asked, a dot in those of the first seed."""
+    where some arm has several seeds, a dot in the first one's."""
     told = "" if legend else "_"
-    lost, style = [], {"linestyle": "", "clip_on": False, "zorder": 3}
+    firsts, lost, style = [], [], {"linestyle": "", "clip_on": False, "zorder": 3}
     for which, name in names.items():
         arms = searches.of(every, which)
         runs = [run for arm in arms for run in zip(repeat(arm["lr"]), arm["final"][split], arm["status"])]
         axes.plot(
             [lr for lr, *_ in runs], [value for _, value, _ in runs], label=told + name, **style | look(every, which)
         )
-        if first:
-            dots = style | {"color": look(every, which)["color"], "marker": ".", "markersize": 4}
-            ends = [arm["final"][split][0] for arm in arms]
-            axes.plot([arm["lr"] for arm in arms], ends, label=f"{told}{name}, first seed", **dots)
+        firsts += [(arm["lr"], arm["final"][split][0]) for arm in arms]
         lost += [(lr, value) for lr, value, status in runs if status != "ok"]
+    if any(len(arm["status"]) > 1 for arm in every):
+        axes.plot(*zip(*firsts), label=told + "first seed", **style | FIRST)
     if lost:
         axes.plot(*zip(*lost), label=told + "failed", marker="x", markersize=8, color="black", **style)
     axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log", title=f"final {AXES[split]}")
@@ -157,7 +157,7 @@ def rates(record, every):
         title = f"Best in training by the first seed: {ends}, neither at an end of its grid"
     made, panels = plots.figure(title, 2, note=plots.caption(record, "every run of these searches a mark"))
     for axes, split in zip(panels, SPLITS):
-        draw_marks(axes, every, names, split, legend=axes is panels[0], first=True)
+        draw_marks(axes, every, names, split, legend=axes is panels[0])
     yield "rates", made
 
 
@@ -172,7 +172,7 @@ def epochs(record, every):
     names = named(every)
     if not names:
         return
-    seen, title = ["one seed", sample(record)], "Accuracy of every learning rate"
+    seen, title = ["one seed", sample(record), "dashes tell neighbours apart"], "Accuracy of every learning rate"
     found = [searches.of(every, which) for which in names]
     if all(gain(arms[-1]) > max(map(gain, arms[:-1]), default=0) for arms in found):
         title = "Small rates are slow: the smallest of each search still gains most in training over the last "
@@ -205,7 +205,7 @@ def random(record, every):
         if len(drawn) == 1:
             outcome = "No difference seen" if overlap(ends) else "Random ahead" if drawn[0] > grid else "The grid ahead"
             title = f"{outcome}: best random rate {drawn[0]:.1%}, grid's best {grid:.1%} in training, means over seeds"
-    seen = "every run a mark; left: the best of each search, its seeds side by side, the first leftmost; bar: mean"
+    seen = "every run a mark; left: the best of each search, its seeds side by side; bar: mean"
     made, (left, middle, right) = plots.figure(title, 3, note=plots.caption(record, seen), sharey=False)
     for axes, split in zip((middle, right), SPLITS):
         draw_marks(axes, every, names, split, legend=axes is middle)
@@ -218,10 +218,11 @@ def random(record, every):
             values = best["final"]["train"]
             beside = [place + 0.08 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
             left.plot(beside, values, linestyle="", **look(every, which))
+            left.plot(beside[:1], values[:1], linestyle="", zorder=3, **FIRST)
             left.plot(place, fmean(values), linestyle="", color="0.7", marker="_", markersize=30, zorder=1)
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     left.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
-    left.set_title("training accuracy of the best")
+    left.set_title("training accuracy of the best, enlarged")
     plots.percent(left, chance=False)
     yield "random", made
 

@@ -105,12 +105,15 @@ def variance(arms):
     first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -2))
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
         title = f"By default the images end almost alike: a variance of {first['default']:.2g} in the first hidden "
-        title += f"layer is {last['default']:.1e} in the last; rescued it grows"
+        title += f"layer is {last['default']:.1e} in the last; rescued it holds"
     output = f"after training; layer {len(arms.strong[0]['layer_variance'])} is the output layer (its logits)"
     made, (axes,) = plots.figure(title, note=arms.note(arms.strong, output, *arms.meaning(arms.strong)))
     for arm, label, colour in arms.stars:
-        values = arm["layer_variance"]
-        plots.curve(axes, numbers(values), values, label, color=colour, marker="o", markersize=4)
+        *outputs, logits = arm["layer_variance"]
+        places = *numbers(outputs), len(outputs) + 0.5, len(outputs) + 1  # a gap in front of what has no activation
+        plots.curve(
+            axes, places, [*outputs, [math.nan] * len(logits), logits], label, color=colour, marker="o", markersize=4
+        )
     plots.over(axes, "layer", "variance across the test images")
     plots.log(axes)
     yield "variance", made

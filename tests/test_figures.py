@@ -5,6 +5,8 @@ beside it is compared with that. Nothing here knows a figure by its name.
 """
 
 import io
+import math
+import operator
 import random
 import re
 from functools import cache
@@ -178,7 +180,7 @@ def labelled(axes):
 def items(axes, known):
     """Yield the Items of these axes; what is drawn besides must be a level, or the bound of 1/4 per layer."""
     for line, label in labelled(axes).items():
-        x, y = list(line.get_xdata()), list(line.get_ydata())
+        x, y = map(list, zip(*((x, y) for x, y in zip(*line.get_data()) if not math.isnan(y))))  # of a gap
         if line.get_linestyle() == ":" and key(y[0]) not in known:
             assert np.allclose(np.divide(y[1:], y[:-1]), 4) and key(y[-1]) in known
         elif len({*y}) > 1 or x != [0, 1]:
@@ -224,14 +226,18 @@ def check_place(item, every):
     if last := re.search(r"last (\d+) epochs", item.heading):
         whole = [facts for facts in whole if facts["epoch"] > EPOCHS["2b"] - int(last[1])]
     kinds = {str([facts.get(field) for field in item.varying]) for facts in whole}
-    assert item.label == "failed" or len(item.x) == len(kinds), (item.label, item.same, item.varying)
+    arm = operator.itemgetter("optimizer", "learning rate")
+    for few in item.points if item.look[1] == "." else ():  # of the first seeds
+        seeds = [facts["seed"] for _, facts in every if "seed" in facts and arm(facts) == arm(few[0])]
+        assert min(seeds) in {one.get("seed") for one in few}
+    assert item.label in ("failed", "first seed") or len(item.x) == len(kinds), (item.label, item.same, item.varying)
     low, high = item.axes.get_ylim()
     assert item.axes.patches or low <= min(item.y) and max(item.y) <= high
 
 
 def check_words(item, items, title, note):
     """What is read nearest to an item, of what its figure has several of, is what the item shows."""
-    if item.label == "failed":
+    if item.label == "failed" or item.look[1] == ".":
         return
     glossary = dict(part.split(": ", 1) for part in note.split("; ") if ": " in part)
     named, _, how = item.label.partition(": ")
@@ -249,7 +255,6 @@ def check_words(item, items, title, note):
             assert mine & next(filter(None, named), far), (item.label, item.heading, field, mine, named, far)
     if item.across == "epoch" and "lost" in item.same:
         assert re.fullmatch(r"\S+( \S+e\S+)?" if "" in item.same["lost"] else r".* collapsed", item.label), item.label
-    assert "first seed" not in item.label or item.same["seed"] == {0}
     theory = item.same["what"] == {"theory"}
     assert "theory/1b" in note and (item.look[2] == "--") == theory or "theory/1b" not in note and not theory
     assert theory or "mean" in item.same["what"] or "every run" in note or "one seed" in note
