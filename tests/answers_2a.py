@@ -100,7 +100,7 @@ def four_networks(page):
             "All networks see the same batches": settings["order_seed"] == ex2a_vanishing.ORDER_SEED,
             "so norms often rise and fall together": (abs(moves.sum(0)) == len(moves)).sum() > 6,
             "The sheet prints (50, 30, 30) twice": True,
-            "The other arms (what is compared) of the record": True,
+            "The other arms of the record (what is compared)": True,
         }
     )  # definitions
 
@@ -140,7 +140,7 @@ def with_sigmoid(page, real_data):
     first, *_, last = np.array(total_norms(DEFAULT))[:, 0]  # by seed
     page.says("There layer 1 starts with {} times the gradient norm", math.exp(np.log(first / last).mean()), true=True)
     found = late_ratio(DEFAULT)
-    words = "over the last ten epochs it has {} times (geometric means; {} to {} over the seeds)"
+    words = "over the last ten epochs it has {} times (geometric means; {} to {} by seed)"
     page.says(words, math.exp(np.log(found).mean()), found.min(), found.max(), true=len(four[0]) == 21)
     page.says(
         "in two panels: every further Sigmoid layer costs accuracy, from {} down to {}, ReLU",
@@ -158,8 +158,8 @@ def with_sigmoid(page, real_data):
     page.claims({words: [axes.get_title("left") for axes in picture.axes] == headings})
     page.claims({"Plots: right-hand columns of": all("ReLU" in one for one in headings[1::2])})
     two, low = norms(SIGMOIDS[1])[:, 0], three[-1, 0] / three[:2, 0]
-    words = "Before training, with two hidden layers both lie below a fifth of the output layer's norm, with three, "
-    words += "layers 1 and 2 thirtyfold below"
+    words = "Before training, layers 1 and 2 lie below a fifth of the output layer's norm with two hidden layers, "
+    words += "below a thirtieth with three"
     page.claims({words: (two[:2] < two[2] / 5).all() and (30 < low).all() and (low < 35).all()})
     words = "over the last ten epochs layer 1 has {}, {} and {} times that norm with one, two and three"
     page.says(words, *(math.exp(np.log(late_ratio(entry)).mean()) for entry in SIGMOIDS[:3]), true=True)
@@ -187,7 +187,7 @@ def with_sigmoid(page, real_data):
 def with_relu(page):
     level = [p(ends(one), ends(other)) for one, other in itertools.combinations(RELUS, 2)]
     page.says("the four ReLU networks end at {}, {}, {} and {}", *map(accuracy, RELUS))
-    page.claims({"After 20 epochs no cost of depth is seen, because the slope is 1": min(level) > 0.05})
+    page.claims({"After 20 epochs no cost of depth is seen, as the slope is 1": min(level) > 0.05})
     words = "no two differ reliably (p from {} to {})"
     page.says(words, min(level), max(level), true=min(level) > 0.05)
     after_one = [accuracy(relu, 0) for relu in RELUS]
@@ -204,7 +204,7 @@ def with_relu(page):
     page.says(words, first[-1][3], min(others), max(others), true=True)
     largest = all(norms(relu)[:, -1].argmax() == 0 for relu in RELUS)
     page.claims({"at the end layer 1 has the largest norm in each.": largest})
-    page.claims({"for active ReLU neurons and at most 1/4 for the Sigmoid": CRUDE == 0.25})
+    page.claims({"for active ReLU neurons, for the Sigmoid at most 1/4": CRUDE == 0.25})
 
 
 def better_but_far_below():
@@ -232,9 +232,9 @@ def with_xavier(page):
         "At this rate it is not enough ([a tenfold one](#is-the-deep-network-dead-or-the-step-too-small) brings {}):"
     )
     page.says(words, accuracy(XAVIER_01), true=tenfold and accuracy(XAVIER_01) > 0.85 > accuracy(XAVIER))
-    why = "Xavier is made for linear layers, and by its slope each Sigmoid shrinks the gradient about fourfold more"
+    why = "Xavier is made for linear layers; the slope of each Sigmoid shrinks the gradient about fourfold more"
     page.claims({why: better_but_far_below() and 3.7 < per_layer < 4.5 and linear})
-    words = "its outputs have the mean 1/2"
+    words = "and its outputs have the mean 1/2"
     page.says(words, true=math.isclose(moments("sigmoid", 1)[0] - moments("sigmoid", 1, 0.5)[0], 1 / 4))
 
 
@@ -299,7 +299,7 @@ def dead_or_slow(page):
     page.says(words, *numbers, *mean_and_spread(ends(SGD_1)), SGD_1["lr"])
     same = {key: value for key, value in DEFAULT.items() if key in ("hidden", "activation", "init")}
     page.claims({"is the deep network dead, or the step too small?".capitalize(): reliably(ends(SGD_1), ends(DEFAULT))})
-    page.claims({"Too small: the same default network": same.items() <= ADAM.items() and same.items() <= SGD_1.items()})
+    page.claims({"The step: the same default network": same.items() <= ADAM.items() and same.items() <= SGD_1.items()})
     epochs = len(PLATEAU["test_accuracy"])
     page.says("and how SGD at {} leaves its plateau within {} epochs]", PLATEAU["lr"], epochs, true=True)
     steps = {name: [abs(walks.RULES[name](g, 1, {})) for g in (0.1, 1.0, 10.0)] for name in ("SGD", "Adam")}
