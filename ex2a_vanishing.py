@@ -109,7 +109,7 @@ def check(arm, settings, device):
 def prepare(arms, seeds, batch):
     """Build the model of these arms, which differ in initialisation only, and look at a copy of it, since batch
     normalisation keeps a trace; return the model, and the copy's layers and norms with the gradients of the batch."""
-    (arm, *_), members = arms, [(arm.init, seed) for arm in arms for seed in range(seeds)]
+    arm, members = arms[0], [(arm.init, seed) for arm in arms for seed in range(seeds)]
     model = models.mlp(arm.hidden, arm.activation, members, batch[0][0].numel(), batch_norm=arm.batch_norm)
     copy = deepcopy(model.to(batch[0].device))
     with probes.GradientNorms(models.linears(copy)) as probe:

@@ -110,15 +110,15 @@ def train(run, settings, parts):
     model = models.cnn(settings.width, arm.seed).to(run.device)
     optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
 
-    def correct(split):
+    def score(split):
         return training.evaluate(model, batches.Batches(split, 250), settings.bfloat16)
 
     def measure():
-        return correct(test) | {"train_correct": correct(sample)["correct"]}
+        return score(test) | {"train_correct": score(sample)["correct"]}
 
     augmented = partial(batches.Batches, images, BATCH_SIZE, arm.seed, augment=True)
     rows = training.fit(model, optimizer, run.epochs, augmented, measure, run, bfloat16=settings.bfloat16)
-    (final,), (status,) = correct(images)["correct"], training.statuses(rows[-1], classes=10)
+    (final,), (status,) = score(images)["correct"], training.statuses(rows[-1], classes=10)
     return [
         {
             "momentum": arm.momentum,

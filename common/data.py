@@ -53,7 +53,7 @@ class Split:
         return replace(self, images=self.images[part], labels=self.labels[part])
 
     def to(self, device):
-        return Split(*(getattr(self, name).to(device) for name in ("images", "labels", "mean", "std")))
+        return Split(self.images.to(device), self.labels.to(device), self.mean.to(device), self.std.to(device))
 
 
 def splits(train_images, train_labels, test_images, test_labels):

@@ -56,7 +56,7 @@ _one_at_a_time = threading.Lock()
 def _seeded(seed):
     """Let PyTorch's initialisers draw under `seed`; the global generator is left as it was, other threads wait."""
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of the CPU; torch.manual_seed would seed all GPUs too
         yield
 
 
@@ -83,11 +83,10 @@ def mlp(hidden, activation, members, features=784, classes=10, batch_norm=False)
         columns.append(layers)
     stages = [Columns()]
     for *layers, width in zip(*columns, hidden):  # which ends before the output layer
-        stages += [
-            MemberLinear(layers),
-            *([MemberBatchNorm(len(layers), width)] * batch_norm),
-            ACTIVATIONS[activation](),
-        ]
+        stages.append(MemberLinear(layers))
+        if batch_norm:
+            stages.append(MemberBatchNorm(len(layers), width))
+        stages.append(ACTIVATIONS[activation]())
     return nn.Sequential(*stages, MemberLinear([layers[-1] for layers in columns]))
 
 
@@ -173,8 +172,8 @@ SCHEMES = {
 STAGES = (1,), (2,), (4, 4), (4,)  # chosen by figures/choices/cnn.py; its record is figures/choices/cnn.json
 
 
-def cnn(width, seed, stages=STAGES, classes=10):
-    """Build a plain CNN for images (batch, 3, 32, 32); logits (batch, classes).
+def cnn(width, seed, stages=STAGES):
+    """Build a plain CNN for images (batch, 3, 32, 32); logits (batch, 10).
 
     stages: for each stage the channels of its 3x3 convolutions, in multiples of `width`. Between stages the
     sides are halved by max pooling, right behind the convolution: the maximum is then normalised and rectified,
@@ -202,5 +201,5 @@ def cnn(width, seed, stages=STAGES, classes=10):
                     nn.ReLU(),
                 ]
                 channels = multiple * width
-        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
         return nn.Sequential(*layers, *head).to(memory_format=torch.channels_last)

@@ -40,7 +40,7 @@ def layer_colour(layer, layers):
 
 def rate_colour(lr):
     """The colour of a learning rate, from violet at 1e-5 to yellow at 1: the same in all panels."""
-    return matplotlib.colormaps["viridis"](min(max(1 + math.log10(lr) / 5, 0), 1) * 0.92)
+    return matplotlib.colormaps["viridis"]((1 + math.log10(min(max(lr, 1e-5), 1)) / 5) * 0.92)
 
 
 def depth_colour(depth):
@@ -188,8 +188,7 @@ def end_labels(axes, size=8):
             end = transform.transform((x[last[-1]], y[last[-1]]))[1]
             ends.append([end, line, min(max(end, 0), 1), wrap(line.get_label(), most)])
     ends.sort(key=lambda end: end[0])
-    height = axes.figure.get_figheight() * 0.72 / grid.nrows
-    gap = size / 72 * 1.25 / height
+    gap = size / 72 * 1.25 / (axes.figure.get_figheight() * 0.72 / grid.nrows)  # a line of text, in heights of a panel
     room = [gap * (1 + text.count("\n")) for *_, text in ends]
     for _ in range(200):  # relax: neighbours that are too near push each other away
         for i, (low, high) in enumerate(zip(ends, ends[1:])):

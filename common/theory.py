@@ -109,7 +109,7 @@ def scheme(name, sizes):
     return sizes, weight_variance, bias_variance, name.endswith("_centred")
 
 
-def predict_net(weights, biases, activation, input_square=1.0):
+def predict_net(weights, biases, activation):
     """Predict for a net as it is: weights (..., n_l, n_{l-1}) and biases (..., n_l) of each layer, members in front.
 
     Behind a Sigmoid z_j = sum_k W_jk (h_k - 1/2) + (b_j + 1/2 sum_k W_jk), which holds for any biases;
@@ -119,7 +119,7 @@ def predict_net(weights, biases, activation, input_square=1.0):
     shift = [0.5 if activation == "sigmoid" and layer else 0.0 for layer in range(len(weights))]
     offset_square = [np.mean((b + c * w.sum(-1)) ** 2) for w, b, c in zip(weights, biases, shift)]
     weight_square = [np.mean(w**2) for w in weights]
-    return predict(sizes, weight_square, offset_square, activation == "sigmoid", activation, input_square)
+    return predict(sizes, weight_square, offset_square, activation == "sigmoid", activation)
 
 
 def signal_in_net(layers, activation, at_output, members=slice(None)):

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 def optimizer(name, parameters, lr, momentum=0.0):
     """Return the optimizer "sgd" or "adam" of torch.optim: PyTorch's defaults but for lr and the momentum of SGD.
 
-    Raises ValueError where there is none such.
+    Raises ValueError where there is none such, or none with such a rate or momentum.
     """
     if name not in ("sgd", "adam"):
         raise ValueError(f"no optimizer is called {name!r}. Choose from 'sgd' and 'adam'")
@@ -74,7 +74,7 @@ def fit(model, optimizer, epochs, batches, measure=None, run=None, probe=None, b
             rows.append(row)
         else:
             run.append(row, model, optimizer)
-    return rows if run is None else run.rows
+    return rows
 
 
 def forward_backward(model, images, labels, bfloat16=False):

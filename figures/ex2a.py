@@ -133,7 +133,7 @@ def deepest(arms):
         title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
         title += f"{final(named['rescue'])} rescued by another initialisation"
     others = [arm for arm in rest if arm["activation"] != like["activation"]]
-    grey = [f"grey: {len(rest) - len(others)} other initialisations"] if rest else []
+    grey = [f"grey: {len(rest) - len(others)} other initialisations"] if len(rest) > len(others) else []
     grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
     note = arms.note(arms.deep, *arms.meaning(arms.deep), *grey, plots.CHANCE)
     made, (axes,) = plots.figure(title, 1, 3.8, note)

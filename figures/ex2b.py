@@ -162,9 +162,9 @@ def rates(record, every):
 
 
 def gain(arm):
-    """By how much the training accuracy of the last epochs is above that of as many before them."""
+    """By how much the training accuracy of the last epochs is above that of as many before, which must be there."""
     curve = [seeds[0] for seeds in arm["curves"]["train"]]
-    return fmean(curve[-LAST:]) - fmean(curve[-2 * LAST : -LAST] or curve[-LAST:])
+    return fmean(curve[-LAST:]) - fmean(curve[-2 * LAST : -LAST])
 
 
 def epochs(record, every):
@@ -173,8 +173,8 @@ def epochs(record, every):
     if not names:
         return
     seen, title = ["one seed", sample(record), "dashes tell neighbours apart"], "Accuracy of every learning rate"
-    found = [searches.of(every, which) for which in names]
-    if all(gain(arms[-1]) > max(map(gain, arms[:-1]), default=0) for arms in found):
+    found, long = [searches.of(every, which) for which in names], record["settings"]["epochs"] >= 2 * LAST
+    if long and all(gain(arms[-1]) > max(map(gain, arms[:-1]), default=0) for arms in found):
         title = "Small rates are slow: the smallest of each search still gains most in training over the last "
         title += f"{LAST} epochs"
         seen.append(f"gain: mean of these {LAST} epochs less that of the {LAST} before")
@@ -243,11 +243,11 @@ def line(run):
 
 def table(record):
     """The results as text: one line per run, then what the searches found."""
-    head = "run", "search", "training", "test", f"last {LAST}: training", "test", "loss", "status"
-    rows = [head]
+    last = f"last {min(LAST, record['settings']['epochs'])}: training"
+    rows = [("run", "search", "training", "test", last, "test", "loss", "status")]
     for run in sorted(record["runs"], key=lambda run: (run["optimizer"], -run["lr"], run["seed"])):
-        last = (fmean(run[f"{split}_accuracy"][-LAST:]) for split in SPLITS)
-        accuracies = [run["final_train_accuracy"], run["test_accuracy"][-1], *last]
+        late = (fmean(run[f"{split}_accuracy"][-LAST:]) for split in SPLITS)
+        accuracies = [run["final_train_accuracy"], run["test_accuracy"][-1], *late]
         loss = f"{run['train_loss'][-1]:.3f}"
         name = f"{called(run)} {run['name'].partition(' ')[2]}"
         rows.append((name, ", ".join(run["searches"]), *(f"{one:.2%}" for one in accuracies), loss, run["status"]))

@@ -18,7 +18,7 @@ def numbers(values):
 def moved(row):
     """The share of the last hidden layer's outputs that are in other bins after training than before."""
     before, after = (row["counts"][snapshot][-1] for snapshot in (0, -1))
-    return sum(abs(one - other) for one, other in zip(before, after)) / 2 / sum(before)
+    return sum(abs(one - other) for one, other in zip(before, after)) / 2 / (sum(before) or 1)
 
 
 def activations(arms):
@@ -43,7 +43,8 @@ def activations(arms):
         (low, high), bins = row["range"], len(row["counts"][0][layer])
         edges = [low + (high - low) * number / bins for number in range(bins + 1)]
         for look, epoch, snapshot in zip(cycle(SNAPSHOTS), row["after"], row["counts"]):
-            shares = [count / sum(snapshot[layer]) for count in snapshot[layer]]
+            total = sum(snapshot[layer]) or 1  # outputs that are no numbers are not counted
+            shares = [count / total for count in snapshot[layer]]
             label = f"after {epochs(epoch)}" if epoch else "before training"
             axes.stairs(shares, edges, label=label, **look)
         plots.over(axes, "output", "share", f"{arms.look(row)[0]}: layer {layer + 1}")
@@ -129,8 +130,8 @@ def untrained(arms):
     deepest = max(map(layers, entries))
     if still and still == list(range(still[0], deepest + 1)):
         title = f"From {still[0]} hidden layers on, a step leaves most of the default's layer 1 as it is"
-    nets = sorted({*chain(*(entry["hidden"] for entry in entries))}), sorted({*map(training, entries)})
-    nets = f"hidden layers of {' or '.join(map(str, nets[0]))}", f"a step of {' or '.join(nets[1])}"
+    widths, steps = sorted({*chain(*(entry["hidden"] for entry in entries))}), sorted({*map(training, entries)})
+    nets = f"hidden layers of {' or '.join(map(str, widths))}", f"a step of {' or '.join(steps)}"
     note = arms.note(entries, *nets, *arms.meaning(entries), "dashed: theory/1b")
     made, (left, right) = plots.figure(title, 2, note=note, sharey=False)
     for group in groups(entries, "activation", "init"):

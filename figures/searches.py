@@ -52,11 +52,6 @@ def of(arms, search):
     return sorted((arm for arm in arms if search in arm["searches"]), key=lambda arm: -arm["lr"])
 
 
-def ranked(arms):
-    """Order arms by final training accuracy, the best first and failed ones last; ties keep their order."""
-    return sorted(arms, key=lambda arm: (not arm["ok"], -arm["train"]))
-
-
 def best(arms, search):
-    """Return the arm that a search names, or None where every one failed or none is there."""
-    return next((arm for arm in ranked(of(arms, search)) if arm["ok"]), None)
+    """Return the arm that a search names, of equals the largest rate; None where every one failed or none is there."""
+    return max((arm for arm in of(arms, search) if arm["ok"]), key=lambda arm: arm["train"], default=None)

@@ -205,10 +205,10 @@ def network(page):
     page.says(words, found[0]["epochs"], settings["train_images"], true=[one["seed"] for one in found] == [0] * 5)
     page.says("compared on the other {} by", settings["held_out"])
     used = " | ".join(" ".join(str(32 * channels) for channels in stage) for stage in models.STAGES)
-    page.claims({"the fourth was taken, the best after three epochs": best is found[3] and best["candidate"] == used})
+    page.claims({"the fourth was taken, the best after three epochs": best is found[3] and best["name"] == used})
     page.claims({"The choice by Adam may favour Adam": True})  # as test_reference.py proves
     rows = [
-        [entry["candidate"].replace("|", "/"), entry["parameters"], entry["multiply_adds"] / 1e6]
+        [entry["name"].replace("|", "/"), entry["parameters"], entry["multiply_adds"] / 1e6]
         + [entry["seconds_per_epoch"], percent(entry["held_out_accuracy"][-1])]
         for entry in found
     ]

@@ -188,7 +188,7 @@ def test_what_the_front_page_says_to_a_library_is_what_quick_does(monkeypatch):
 def test_the_docstrings_of_the_choices():
     """Each says how many candidates there are, and where the record goes; what is held out, test_reference shows."""
     sizes = [one["multiply_adds"] / 1e6 for one in records.read(ROOT / "figures/choices/cnn.json")["candidates"]]
-    assert len(cnn.STAGES) == 5 and min(sizes) > 14.5 and max(sizes) < 25 and len(rescue.CANDIDATES) == 8
+    assert len(cnn.CANDIDATES) == 5 and min(sizes) > 14.5 and max(sizes) < 25 and len(rescue.CANDIDATES) == 8
     for script, words in (
         (cnn, "Five networks of 15 to 25 million multiply-adds train as in ex2b_adam.py (Adam's defaults, random flip"),
         (rescue, "Under eight schemes the deepest network trains as in exercise 2a, but"),

@@ -38,6 +38,7 @@ USAGE = [  # flags, what is said
     ("--quick=yes", "Unrecognized options: yes"),
     ("--bfloat16", "8", "Unrecognized options: 8"),
     ("--widths", "2", "--width"),
+    ("--out", "", "must be a folder (got '')"),
     ("extra", "Unrecognized options: extra"),
 ]
 
@@ -63,7 +64,7 @@ def test_what_is_typed_is_read(monkeypatch):
     others |= dict.fromkeys(("stand_in", "quick", "plot_only", "fresh"), False)
     assert vars(read("")) == determining | others and read("").determining() == determining
     folders = {name: ROOT.cwd() / name for name in ("data", "out", "runs")}
-    assert vars(read("--data data --out out --runs runs")) == determining | others | folders
+    assert vars(read("--data data --out out/x/.. --runs runs")) == determining | others | folders
     for device in ("auto", "cpu", "mps", "cuda", "cuda:12"):
         assert read(f"--device {device}").device == device
     for address in ("tcp://127.0.0.1:8786", "tls://h:1"):
@@ -101,11 +102,16 @@ def state_with(**changes):
     return prepare
 
 
-def full_device(folder, patch):
-    def train(run, settings, parts):
-        raise torch.OutOfMemoryError
+def full(allocate):
+    def prepare(folder, patch):
+        experiment = replace(script.experiment, train=lambda run, settings, parts: allocate())
+        patch.setattr(script, "experiment", experiment)
 
-    patch.setattr(script, "experiment", replace(script.experiment, train=train))
+    return prepare
+
+
+def no_more_of_a_gpu():
+    raise torch.OutOfMemoryError
 
 
 def an_arm_twice(folder, patch):
@@ -136,7 +142,7 @@ def read_only(folder, patch):
 OTHER_STATE = "belongs to other settings or another version. Remove it, or use --fresh"
 REFUSED = [  # flags, what is prepared, what is said
     (["--device", "cuda:99"], nothing, "--device cuda:99 cannot be used here"),
-    (["--device", "cuda:99", "--fresh"], nothing, "Give --device cpu or auto"),
+    (["--device", "cuda:99", "--fresh"], nothing, "Give --device cpu"),
     (["--out", "{file}"], nothing, "cannot write into {file}"),
     (["--out", "/dev/null/figures"], nothing, "Give another --out"),
     (["--runs", "{file}"], nothing, "cannot write into {file}"),
@@ -173,7 +179,8 @@ REFUSED = [  # flags, what is prepared, what is said
     (["--plot-only"], without_record, "there is no record {record}. Run without --plot-only first"),
     ([], state_with(schema=records.SCHEMA + 1), OTHER_STATE),
     ([], state_with(settings={"epochs": 7}), OTHER_STATE),
-    (["--fresh"], full_device, "out of memory on cpu (batch_size 10)"),
+    (["--fresh"], full(no_more_of_a_gpu), "out of memory on cpu (batch_size 10)"),
+    (["--fresh"], full(lambda: torch.empty(2**56)), "out of memory on cpu (batch_size 10)"),
     ([], an_arm_twice, "rate 1, seed 0 is planned twice"),
     ([], check_fails, "rate 1, seed 0: it cannot be trained on cpu"),
 ]

@@ -4,6 +4,7 @@ seed under every scheme, test_reference shows."""
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -33,8 +34,9 @@ def test_what_is_no_network_is_said_in_a_sentence(build, sentence):
     "build", [lambda seed: models.mlp((5,), "relu", [("xavier_normal", seed)]), lambda seed: models.cnn(4, seed)]
 )
 def test_a_network_is_a_function_of_its_seed_and_leaves_the_global_generator_alone(build, monkeypatch):
-    """Also where threads build some at the same time."""
+    """Also those of GPUs, and where threads build some at the same time."""
     torch.manual_seed(7)
+    monkeypatch.delattr(torch.cuda, "manual_seed_all")
     state = torch.get_rng_state()
     first, same, other = (build(seed) for seed in (0, 0, 1))
     assert torch.equal(state, torch.get_rng_state())
@@ -42,7 +44,9 @@ def test_a_network_is_a_function_of_its_seed_and_leaves_the_global_generator_alo
         assert torch.equal(a, b)
         assert not torch.equal(a, c) or a.std() == 0  # normalisation starts as ones and zeros
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
-    monkeypatch.setattr(torch, "manual_seed", lambda seed, draw=torch.manual_seed: (draw(seed), time.sleep(0.01)))
+    seed_it = torch.default_generator.manual_seed
+    slow = SimpleNamespace(manual_seed=lambda seed: (seed_it(seed), time.sleep(0.01)))
+    monkeypatch.setattr(torch, "default_generator", slow)
     with ThreadPoolExecutor(4) as threads:
         for one, built in zip((first, other) * 4, threads.map(build, (0, 1) * 4)):
             assert all(map(torch.equal, one.parameters(), built.parameters()))

@@ -62,6 +62,7 @@ def test_a_learning_rate_has_the_same_colour_in_both_exercises():
         lines = [line for axes in picture.axes for line in axes.get_lines() if not line.get_label().startswith("_")]
         rates = [float(re.search(r"(?:SGD |Adam |^)([\d.e-]+)", line.get_label())[1]) for line in lines]
         assert len({*rates}) > 2
+        assert plots.rate_colour(0) == plots.rate_colour(1e-5) != plots.rate_colour(1e-4)
         for line, lr in zip(lines, rates):
             assert to_rgb(line.get_color()) == pytest.approx(plots.rate_colour(lr)[:3], abs=0.01), line
 
@@ -74,6 +75,8 @@ def test_what_did_not_end_well_is_drawn():
             kinds |= {kind: np.full(np.shape(values), bad).tolist() for kind, values in kinds.items()}
         one |= {"status": ["non-finite"] * SEEDS, "layer_variance": [[bad] * SEEDS] * len(one["layer_variance"])}
     other["runs"] = [run | {"status": "collapsed"} for run in other["runs"]]
+    for one in whole["activations"]:
+        one["counts"] = np.zeros_like(one["counts"]).tolist()  # histc counts no nan
     for module, record in ((ex2a, whole), (ex2b, other)):
         for _, picture in module.draw(record):
             picture.set_layout_engine("none")  # which takes the most time
@@ -92,6 +95,15 @@ def test_what_was_stopped_before_its_first_arm_is_drawn():
     assert not [*ex2a.draw(record | {"plateau": []})]
 
 
+def test_nothing_grey_is_said_of_no_curve():
+    record = record_2a(random.Random(0))
+    record["arms"] = [one for one in record["arms"] if one["init"] in ("default", "kaiming_a0", "xavier_normal")]
+    record["arms"] = [one for one in record["arms"] if (one["activation"], one["init"]) != ("sigmoid", "kaiming_a0")]
+    with plots.style():
+        ((_, picture),) = ex2a.deepest(arms.Arms(record))
+    assert "grey dashed: ReLU" in picture.get_supxlabel() and "grey:" not in picture.get_supxlabel()
+
+
 def test_one_epoch_is_seen_and_long_names_leave_no_panel():
     """Also where no arm has a short name, as after --quick, which rescues nothing."""
     whole, other = record_2a(random.Random(1)), record_2b(random.Random(1))
@@ -101,6 +113,8 @@ def test_one_epoch_is_seen_and_long_names_leave_no_panel():
     whole["depth"] += [one | {"init": "gain8_from_layer2_centred"} for one in whole["depth"]]
     for run in other["runs"]:
         run |= {key: values[:1] for key, values in run.items() if key.endswith("_accuracy") and "final" not in key}
+    other["settings"]["epochs"] = 1
+    assert "last 1: training" in ex2b.table(other)
     for module, record in ((ex2a, whole), (ex2b, other)):
         record["settings"]["epochs"] = 1
         for name, picture in module.draw(record):

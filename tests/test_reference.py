@@ -151,7 +151,7 @@ def test_choices_are_made_on_the_last_training_images_and_without_training_on_th
     monkeypatch.setattr(base, "load", lambda *asked: (asked, {"train_images": range(images), "test_images": ()}))
     parts = {"train_images": range(images - held_out), "held_out": range(images - held_out, images)}
     assert script.load(1, 2, 3) == ((1, 2, 3), parts)
-    entry = {"init": "x", "candidate": "x", "held_out_accuracy": [0.1, 0.3]}  # of two seeds, or after two epochs
+    entry = {"init": "x", "name": "x", "held_out_accuracy": [0.1, 0.3]}  # of two seeds, or after two epochs
     assert script.line(entry) == f"x: {'20' if script is rescue else '30'}.00% on held-out images"
 
 
@@ -179,7 +179,7 @@ def test_the_rescue_of_2a(call, tmp_path):
 
 def test_the_candidates_of_2b(call, tmp_path, monkeypatch):
     """A small one in place of those of the record."""
-    monkeypatch.setattr(cnn, "STAGES", ((2, models.STAGES),))
+    monkeypatch.setattr(cnn, "CANDIDATES", ((2, models.STAGES),))
     folder, train, images, labels = chosen(call, tmp_path, cnn, (32, 32, 3))
     states = {state["settings"]["cases"][0]["seed"]: state for state in map(torch.load, folder.states())}
     for entry in folder.record()["candidates"]:

@@ -12,6 +12,7 @@ import torch
 from started import Folder
 from test_records import RUNS, fails_at, numbers
 
+import ex2b_adam
 from common.experiment import progress, state
 from common.experiment.state import Run
 from tests import third as script
@@ -41,8 +42,10 @@ def test_states_of_different_runs_lie_side_by_side_under_names_that_all_systems_
     others = {"part": "a"}, {"cases": (script.Arm(1.0), script.Arm(2.0))}, {"epochs": 4}, {"settings": {"seeds": 1}}
     runs = [Run(tmp_path, "third", fresh=True, tell=print, **one | other) for other in ({}, *others)]
     assert len({run.path for run in runs}) == len(runs)
+    arms = [ex2b_adam.Arm("sgd", 1.0, ("sgd",), repeated) for repeated in (False, True)]  # which are equal
+    assert len({Run(tmp_path, "x", fresh=True, tell=print, **one | {"cases": [arm]}).path for arm in arms}) == 1
     named = SimpleNamespace(name="64 | 1/2, a=1")
-    monkeypatch.setattr(state, "asdict", vars)
+    monkeypatch.setattr(state, "identity", vars)
     assert Run(tmp_path, "x", fresh=True, tell=print, **one | {"cases": (named,)}).path.stem.startswith("x-64-1-2-a-1-")
 
 

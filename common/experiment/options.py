@@ -38,7 +38,7 @@ def _otherwise(default):
 WHOLE = _argument("0*([1-9][0-9]{0,3}|10000)", "a whole number from 1 to 10000", "1..10000", int)
 DEVICE = _argument("auto|cpu|mps|cuda(:[0-9]+)?", "auto, cpu, cuda, cuda:N or mps", "auto|cpu|cuda|cuda:N|mps")
 ADDRESS = _argument(r"(tcp|tls)://\S+:[0-9]+", "tcp://HOST:PORT", "tcp://HOST:PORT")
-FOLDER = _argument(".*", "a folder", "DIR", lambda text: Path(text).absolute())  # typed: from the current folder
+FOLDER = _argument(".+", "a folder", "DIR", lambda text: Path(os.path.realpath(text)))  # typed: from the current folder
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Options:
     jobs: Annotated[int | None, WHOLE, _otherwise("cores, or GPUs")] = None
     """runs at a time on this machine, of one thread each on a CPU"""
     device: Annotated[str, DEVICE] = "auto"
-    """where to train; auto is CUDA where it works, else the CPU"""
+    """where to train; auto is CUDA where there is a GPU for it, else the CPU"""
     scheduler: Annotated[str | None, ADDRESS, _otherwise("this machine")] = None
     """train on the workers of this Dask cluster"""
     stand_in: bool = False

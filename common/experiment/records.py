@@ -51,7 +51,7 @@ def lock(folder, name, flag):
     with held:
         file.write_text(f"process {os.getpid()}")
         for partial in folder.glob(f".{name}[-._]*"):
-            partial.unlink()
+            partial.unlink(missing_ok=True)  # or it has just been moved to its place
         yield
 
 
@@ -64,12 +64,12 @@ def _holder(file):
 
 def write(path, record):
     """Write strict JSON with sorted keys and six significant digits, one line per entry of a list of objects."""
-    lines = []
+    dump, lines = json.JSONEncoder(sort_keys=True, allow_nan=False).encode, []
     for key, value in sorted(plain(record).items()):
-        text = json.dumps(value, sort_keys=True, allow_nan=False)
         if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
-            entries = (json.dumps(entry, sort_keys=True, allow_nan=False) for entry in value)
-            text = "[\n  " + ",\n  ".join(entries) + "\n ]"
+            text = "[\n  " + ",\n  ".join(map(dump, value)) + "\n ]"
+        else:
+            text = dump(value)
         lines.append(f" {json.dumps(key)}: {text}")
     with atomic(path) as file:
         file.write(("{\n" + ",\n".join(lines) + "\n}\n").encode())

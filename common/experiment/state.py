@@ -7,10 +7,10 @@ import re
 import sys
 import time
 import zipfile
-from dataclasses import asdict
 
 import torch
 
+from .book import identity
 from .records import SCHEMA, atomic, plain
 
 
@@ -29,7 +29,7 @@ class Run:
         side.
         """
         self.part, self.cases, self.epochs, self.device = part, cases, epochs, device
-        mine = {"settings": settings, "part": part, "epochs": epochs, "cases": [asdict(case) for case in cases]}
+        mine = {"settings": settings, "part": part, "epochs": epochs, "cases": [identity(case) for case in cases]}
         text = json.dumps(plain(mine), sort_keys=True)
         self._settings = json.loads(text)
         words = re.sub(r"[^\w.+-]+", "-", cases[0].name)

@@ -42,7 +42,7 @@ def find_device(name, place=0):
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise OSError(f"--device {name} cannot be used here ({reason}). Give --device cpu or auto") from None
+        raise OSError(f"--device {name} cannot be used here ({reason}). Give --device cpu") from None
     return torch.device(name, place % torch.cuda.device_count()) if name == "cuda" else torch.device(name)
 
 
@@ -101,7 +101,11 @@ def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
     run = state.Run(folder, experiment.name, part, cases, epochs, device, shared, here, settings.fresh, tell)
     try:
         entries = experiment.train(run, settings, parts)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(
+            error
+        ):  # which is the CPU's
+            raise
         held = ", ".join(f"{key} {value}" for key, value in experiment.fixed.items())
         raise OSError(f"out of memory on {device} ({held}). Free some of it, or give --device cpu") from None
     versions, machine = run.where

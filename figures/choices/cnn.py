@@ -31,7 +31,7 @@ class Candidate:
         return " | ".join(" ".join(str(self.width * multiple) for multiple in stage) for stage in self.stages)
 
 
-STAGES = (
+CANDIDATES = (
     (64, ((1,), (1,), (2,), (4,))),
     (32, ((1,), (2,), (4,), (8,))),
     (32, ((1,), (2,), (4,), (8, 8))),
@@ -62,7 +62,7 @@ def load(folder, stand_in, quick):
 def plan(settings):
     """One entry for each candidate and seed."""
     return {
-        "candidates": (settings.epochs, [Candidate(*one, seed) for seed in range(settings.seeds) for one in STAGES])
+        "candidates": (settings.epochs, [Candidate(*one, seed) for seed in range(settings.seeds) for one in CANDIDATES])
     }
 
 
@@ -85,7 +85,6 @@ def train(run, settings, parts):
         model(images.images[:1].float().permute(0, 3, 1, 2))
     return [
         {
-            "candidate": candidate.name,
             "epochs": run.epochs,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "multiply_adds": counter.get_total_flops() // 2,
@@ -102,7 +101,7 @@ def draw(record):
 
 def line(entry):
     """One candidate in words."""
-    return f"{entry['candidate']}: {entry['held_out_accuracy'][-1]:.2%} on held-out images"
+    return f"{entry['name']}: {entry['held_out_accuracy'][-1]:.2%} on held-out images"
 
 
 def table(record):
