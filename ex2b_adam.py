@@ -6,7 +6,7 @@
     python ex2b_adam.py --quick      every arm on tiny generated data, in seconds
     python ex2b_adam.py --plot-only
 
-Answer: not decided, and no. Over three seeds Adam ends at 86.8 % in the test and SGD at 86.4 %, both at the best of
+Answer: neither is decided. Over three seeds Adam ends at 86.8 % in the test and SGD at 86.4 %, both at the best of
 five rates by training accuracy, 1e-3 (its default) and 1e-1; three seeds show no reliable difference. The best of
 five random rates, 8.3e-3, is not seen to differ from the grid's best: 95.5 % in training each, means of three seeds.
 
