@@ -68,14 +68,9 @@ def draw_curves(axes, arms, texts, looks, split, heading, first=1, seeds=None):
     plots.percent(axes, chance=False)
 
 
-def final_test(arm):
-    """The mean test accuracy after the last epoch over the seeds."""
-    return fmean(arm["final"]["test"])
-
-
-def late_test(arm):
-    """The mean test accuracy over the last epochs and the seeds."""
-    return fmean(map(fmean, arm["curves"]["test"][-LAST:]))
+def last_epochs(arm, split):
+    """The mean accuracy over the last epochs, [seed]."""
+    return [fmean(values) for values in zip(*arm["curves"][split][-LAST:])]
 
 
 def overlap(ranges):
@@ -96,10 +91,9 @@ def accuracy(record, every):
     looks = [{"color": colour, "linestyle": line} for colour, line in zip(colours, plots.LINES)]
     meant = [f"{text}: {', '.join(words for words in shown if shown[words] is arm)}" for text, arm in zip(texts, arms)]
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
-    title = "In the test " + ", ".join(f"{text} {final_test(arm):.1%}" for text, arm in zip(texts, arms))
-    ends, before = ([mean(arm) for arm in arms] for mean in (final_test, late_test))
-    if ends.index(max(ends)) != before.index(max(before)):
-        title += f"; not decided: over {late} {texts[before.index(max(before))]} leads"
+    title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
+    if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
+        title += f"; averaged over {late} no difference is seen"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     for place, axes in enumerate(each):
         split, first = SPLITS[place % 2], record["settings"]["epochs"] - last + 1 if place > 1 else 1

@@ -115,6 +115,7 @@ def variance(arms):
         plots.curve(
             axes, places, [*outputs, [math.nan] * len(logits), logits], label, color=colour, marker="o", markersize=4
         )
+    axes.set_xticks(places[:-2] + places[-1:], [*places[:-2], "output"])
     plots.over(axes, "layer", "variance across the test images")
     plots.log(axes)
     yield "variance", made

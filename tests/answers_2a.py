@@ -158,8 +158,8 @@ def with_sigmoid(page, real_data):
     page.claims({words: [axes.get_title("left") for axes in picture.axes] == headings})
     page.claims({"Plots: right-hand columns of": all("ReLU" in one for one in headings[1::2])})
     two, low = norms(SIGMOIDS[1])[:, 0], three[-1, 0] / three[:2, 0]
-    words = "Before training, layers 1 and 2 lie below a fifth of the output layer's norm with two hidden layers, "
-    words += "below a thirtieth with three"
+    words = "Before training, layers 1 and 2 lie on average below a fifth of the output layer's norm with two hidden "
+    words += "layers, below a thirtieth with three"
     page.claims({words: (two[:2] < two[2] / 5).all() and (30 < low).all() and (low < 35).all()})
     words = "over the last ten epochs layer 1 has {}, {} and {} times that norm with one, two and three"
     page.says(words, *(math.exp(np.log(late_ratio(entry)).mean()) for entry in SIGMOIDS[:3]), true=True)
@@ -192,7 +192,10 @@ def with_relu(page):
     page.says(words, min(level), max(level), true=min(level) > 0.05)
     after_one = [accuracy(relu, 0) for relu in RELUS]
     slower = after_one == sorted(after_one, reverse=True)
-    words = "Depth slows the start: after one epoch the shallowest is at {}, the deepest at {}, lower under every seed "
+    words = (
+        "Depth slows the start (gradients shrink here too): after one epoch the shallowest is at {}, the deepest at "
+    )
+    words += "{}, lower under every seed "
     shallowest, deepest = (np.array(relu["test_accuracy"]) for relu in (RELUS[0], RELUS[-1]))
     below = (deepest.max(1) < shallowest.min(1)).argmin()
     page.says(words + "until epoch {}.", after_one[0], after_one[-1], below, true=slower)
@@ -304,7 +307,7 @@ def dead_or_slow(page):
     page.says("and how SGD at {} leaves its plateau within {} epochs]", PLATEAU["lr"], epochs, true=True)
     steps = {name: [abs(walks.RULES[name](g, 1, {})) for g in (0.1, 1.0, 10.0)] for name in ("SGD", "Adam")}
     words = "A step of SGD is proportional to the gradient. Adam's first step moves each weight by the learning rate, "
-    words += "whatever the gradient, unless it is below a hundred δ"
+    words += "unless its gradient is below a hundred δ"
     tiny = [abs(walks.adam(size * walks.DELTA, 1, {})) / walks.STEP_SIZE for size in (1, 100)]
     tiny = tiny[0] < 0.6 and tiny[1] > 0.99
     page.claims({words: steps["SGD"] == [0.1, 1, 10] and np.allclose(steps["Adam"], walks.STEP_SIZE) and tiny})

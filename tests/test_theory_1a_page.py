@@ -268,7 +268,7 @@ def comparisons(walked, final):
         "of it, the one outside": inside,
         "All operations are elementwise": first["dw_x"] == walks.adagrad(first["g_x"], 1, {}),
         "$`w_y = -w_x`$ after every step, for each rule": mirrored,
-        "What is made of $`r`$ has the same value for $`x`$ and $`y`$": all(x == y for x, y in twins),
+        "As $`r_y = r_x`$, what is made from $`r`$ stands there once": all(x == y for x, y in twins),
         r"and that of RMSProp $`\sqrt{10}`$ times as much,": near(rms[0], mpmath.sqrt(10)),
         "first step is too long by a factor of √10": near(rms[0], mpmath.sqrt(10)),
         "third step is longer than the second although its gradient is smaller": rms[2] > rms[1] and fast < slow,

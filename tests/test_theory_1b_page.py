@@ -335,7 +335,7 @@ def test_index():
             "Xavier belongs on (50, 30, 30): it is studied on both": xavier == {(50, 30, 30), (50, 30, 30, 30)},
             "the last batch of each epoch, shorter than the others where the batch size does not divide": 60000 % 64
             == 32,
-            "claim no advantage. | an honest comparison of both": True,  # cited
+            "claim no advantage. | a comparison of both": True,  # cited
             "The best classifier": True,  # the sheet's words
             r"| $`k`$ | number of slopes between $`w_i`$ and the output, $`n - i + 1`$ |": proved_by(
                 items.test_the_formulas_of_item_1
