@@ -93,7 +93,7 @@ def accuracy(record, every):
     note = plots.caption(record, plots.band(*(len(arm["status"]) for arm in arms)), sample(record), *meant)
     title = "In the test " + ", ".join(f"{text} {fmean(arm['final']['test']):.1%}" for text, arm in zip(texts, arms))
     if len(arms) > 1 and overlap([last_epochs(arm, "test") for arm in arms]):
-        title += f"; averaged over {late} no difference is seen"
+        title += f"; averaged over {late} their seeds overlap"
     made, each = plots.figure(title, (2, 2), 5.4, note, sharey=False)
     for place, axes in enumerate(each):
         split, first = SPLITS[place % 2], record["settings"]["epochs"] - last + 1 if place > 1 else 1

@@ -107,8 +107,8 @@ def variance(arms):
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
         title = f"By default the images end almost alike: a variance of {first['default']:.2g} in the first hidden "
         title += f"layer is {last['default']:.1e} in the last; rescued it holds"
-    output = f"after training; layer {len(arms.strong[0]['layer_variance'])} is the output layer (its logits)"
-    made, (axes,) = plots.figure(title, note=arms.note(arms.strong, output, *arms.meaning(arms.strong)))
+    seen = "after training", "output: the logits", *arms.meaning(arms.strong)
+    made, (axes,) = plots.figure(title, note=arms.note(arms.strong, *seen))
     for arm, label, colour in arms.stars:
         *outputs, logits = arm["layer_variance"]
         places = *numbers(outputs), len(outputs) + 0.5, len(outputs) + 1  # a gap in front of what has no activation

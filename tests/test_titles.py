@@ -101,7 +101,7 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (per_layer.untrained, "most of", lambda r: at(r, "depth", **TWELVE).update(unmoved=[0.3] * 4 + [0.9])),
     (
         ex2b.accuracy,
-        "averaged over the last 10 epochs no difference is seen",
+        "averaged over the last 10 epochs their seeds overlap",
         lambda r: [last(run, "test", 0.9) for run in every(r, "runs", lr=0.1, optimizer="sgd")],
     ),
     *((ex2b.rates, "neither at an end", lambda r, end=end: best_of_all(at(r, "runs", **end))) for end in ENDS),
