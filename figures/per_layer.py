@@ -112,9 +112,8 @@ def variance(arms):
     for arm, label, colour in arms.stars:
         *outputs, logits = arm["layer_variance"]
         places = *numbers(outputs), len(outputs) + 0.5, len(outputs) + 1  # a gap in front of what has no activation
-        plots.curve(
-            axes, places, [*outputs, [math.nan] * len(logits), logits], label, color=colour, marker="o", markersize=4
-        )
+        values = [*outputs, [math.nan] * len(logits), logits]
+        plots.curve(axes, places, values, label, color=colour, marker="o", markersize=4)
     axes.set_xticks(places[:-2] + places[-1:], [*places[:-2], "output"])
     plots.over(axes, "layer", "variance across the test images")
     plots.log(axes)

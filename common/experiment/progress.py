@@ -10,8 +10,8 @@ class Progress(tqdm):
     """Epochs done of all, where each case's epoch counts; what an earlier start has done is not in the pace."""
 
     def __init__(self, epochs, runs):
-        form = "{desc} {percentage:3.0f}%|{bar}|"  # disable=None: where there is no terminal
-        super().__init__(total=epochs, bar_format=form, disable=None, dynamic_ncols=True)
+        form = "{desc} {percentage:3.0f}%|{bar}|"
+        super().__init__(total=epochs, bar_format=form, disable=None, dynamic_ncols=True)  # None: where no terminal is
         self.done, self._new, self._finished, self._runs = 0, 0, 0, runs
         self._began, self._said = None, 0.0
 

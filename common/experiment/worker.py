@@ -102,9 +102,8 @@ def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
     try:
         entries = experiment.train(run, settings, parts)
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(
-            error
-        ):  # which is the CPU's
+        full = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)  # a GPU's, or the CPU's
+        if not full:
             raise
         held = ", ".join(f"{key} {value}" for key, value in experiment.fixed.items())
         raise OSError(f"out of memory on {device} ({held}). Free some of it, or give --device cpu") from None
