@@ -212,10 +212,12 @@ def random(record, every):
             values = best["final"]["train"]
             beside = [place + 0.08 * (seed - (len(values) - 1) / 2) for seed in range(len(values))]
             left.plot(beside, values, linestyle="", **look(every, which))
-            left.plot(beside[:1], values[:1], linestyle="", zorder=3, **FIRST)
-            left.plot(place, fmean(values), linestyle="", color="0.7", marker="_", markersize=30, zorder=1)
+            if len(values) > 1:
+                left.plot(beside[:1], values[:1], linestyle="", zorder=3, **FIRST)
+                left.plot(place, fmean(values), linestyle="", color="0.7", marker="_", markersize=30, zorder=1)
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     left.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
+    left.tick_params("x", labelsize=9 if len(ticks) < 4 else 5)
     left.set_title("training accuracy of the best, enlarged")
     plots.percent(left, chance=False)
     yield "random", made
