@@ -217,7 +217,8 @@ def random(record, every):
                 left.plot(place, fmean(values), linestyle="", color="0.7", marker="_", markersize=30, zorder=1)
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     left.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
-    left.tick_params("x", labelsize=9 if len(ticks) < 4 else 5)
+    if len(ticks) > 3:
+        left.tick_params("x", labelsize=5)
     left.set_title("training accuracy of the best, enlarged")
     plots.percent(left, chance=False)
     yield "random", made

@@ -16,7 +16,9 @@ TENFOLD = seeds_of("adam", 0.01)
 TENFOLD_TRAIN, TENFOLD_TEST = over_seeds(TENFOLD)
 BOTH = "training accuracy in % | test accuracy in %"  # of a table
 GRID = {lr: seeds_of("adam", lr)[0] for lr in (0.1, 0.01, 0.001, 0.0001, 0.00001)}
-DRAWN = [seeds_of("adam", 10**-k)[0] for k in np.random.default_rng(0).uniform(1, 5, 5)]
+KS = [np.random.default_rng(number).uniform(1, 5, 5) for number in range(NARROW["settings"]["draws"])]  # [search]
+DRAWN = [seeds_of("adam", 10**-k)[0] for k in KS[0]]
+NARROW_GRID = seen_by("grid", NARROW["runs"])
 
 
 def check(page):
@@ -55,11 +57,10 @@ def not_seen_to_win():
 
 
 def drawn_narrow():
-    """For each random search at half the width, the k it drew and its runs, [] where they are not all there."""
-    for number in range(NARROW["settings"]["draws"]):
-        ks = np.random.default_rng(number).uniform(1, 5, 5)
+    """The best run of each random search at half the width, None where they are not all there."""
+    for number, ks in enumerate(KS):
         found = [run for k in ks for run in seeds_of("adam", 10**-k, NARROW["runs"]) if run["seed"] == number]
-        yield ks, found if len(found) == len(ks) else []
+        yield max(found, key=finals) if len(found) == len(ks) else None
 
 
 def off_the_shelf(page):
@@ -112,7 +113,7 @@ def against_sgd(page):
     sgd, adam = (finals(seeds_of(*arm, NARROW["runs"])[0]) for arm in (("sgd", 0.1), ("adam", 1e-3)))
     words = "At half the width, one seed, each grid's best has {} (SGD) and {} (Adam; at {} {})."
     drawn = finals(seeds_of("adam", RANDOM[0]["lr"], NARROW["runs"])[0])
-    tried = [[*map(finals, seen_by(search, NARROW["runs"]))] for search in ("sgd", "grid")]
+    tried = [[*map(finals, runs)] for runs in (seen_by("sgd", NARROW["runs"]), NARROW_GRID)]
     best_there = [*map(len, tried)] == [5, 5] and [*map(max, tried)] == [sgd, adam]
     half = 2 * NARROW["settings"]["width"] == SEARCHED["settings"]["width"]
     page.says(words, sgd[1], adam[1], RANDOM[0]["lr"], drawn[1], true=half and sgd[1] > adam[1] and best_there)
@@ -179,15 +180,13 @@ def at_random(page):
     numbers = RANDOM[0]["lr"], trains[0], ADAM[0]["lr"], ADAM_TRAIN[0], 0
     numbers = *numbers, *mean_and_spread(trains), *mean_and_spread(ADAM_TRAIN), p(trains, ADAM_TRAIN)
     fair = best_drawn() and len(DRAWN) == len(GRID) and max(GRID.values(), key=finals) is ADAM[0]
-    narrow = max(finals(run) for run in seen_by("grid", NARROW["runs"]))[0]
-    drawn = max(map(finals, next(drawn_narrow())[1]))[0]
+    narrow, drawn = max(map(finals, NARROW_GRID))[0], finals(next(drawn_narrow()))[0]
     page.says(words, *numbers, drawn, narrow, true=fair and not_seen_to_win() and drawn > narrow)
     from_grid, from_random, nearer = distances()
     words = "In one dimension a grid covers better on average: an optimal k uniform in [1, 5] is {} from the grid's "
     words += "nearest, {} from the nearest of five random ones"
     page.says(words, from_grid, from_random, true=from_grid < from_random)
-    ks = np.random.default_rng(0).uniform(1, 5, 5)
-    rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(ks, DRAWN)]
+    rows = [[k, 10**-k, *map(percent, finals(run))] for k, run in zip(KS[0], DRAWN)]
     page.table(f"k drawn from U[1, 5] | rate | {BOTH}", rows)
     page.claims({"final accuracy of its five rates beside the grid": best_drawn()})
     behind = tests[0] > ADAM_TEST[0] and np.mean(tests) < np.mean(ADAM_TEST)
@@ -247,18 +246,17 @@ def another_width(page):
     words = "Of the {} runs of `python ex2b_adam.py --width {} --draws {} --seeds {} --out figures/width16`, with five "
     numbers = NARROW["planned"], settings["width"], settings["draws"], settings["seeds"]
     page.says(words + "random searches, these have been made", *numbers, true=len(NARROW["runs"]) < NARROW["planned"])
-    best = [(ks, max(runs, key=finals, default=None)) for ks, runs in drawn_narrow()]
-    ends = [[searches.rate(run["lr"]), percent(finals(run)[0])] if run else ["not complete", ""] for _, run in best]
-    rows = [[number, tuple(ks), *end] for number, ((ks, _), end) in enumerate(zip(best, ends))]
+    best = [*drawn_narrow()]
+    ends = [[searches.rate(run["lr"]), percent(finals(run)[0])] if run else ["not complete", ""] for run in best]
+    rows = [[number, tuple(ks), *end] for number, (ks, end) in enumerate(zip(KS, ends))]
     page.table("random search | its k, drawn from U[1, 5] | rate found | training accuracy in %", rows)
-    found = sorted((run for run in seen_by("grid", NARROW["runs"])), key=finals)[-2:]
-    between = [found[0]["lr"] > run["lr"] > found[1]["lr"] and finals(run) > finals(found[1]) for _, run in best if run]
+    second, first = sorted(NARROW_GRID, key=finals)[-2:]
+    between = [second["lr"] > run["lr"] > first["lr"] and finals(run) > finals(first) for run in best if run]
     words = (
         "The best of each complete search lies between the best two rates of the grid, {} and {}, and ends above both"
     )
-    page.says(words, found[1]["lr"], found[0]["lr"], true=all(between) and len(between) > 1)
-    seeds = [{run["seed"] for run in runs} for runs in (best[1][1:], seen_by("grid", NARROW["runs"]))]
-    page.says("Search {} has seed {}, the grid seed {}", 1, 1, 0, true=seeds == [{1}, {0}])
+    page.says(words, first["lr"], second["lr"], true=all(between) and len(between) > 1)
+    page.says("Search {} has seed {}, the grid seed {}", 1, best[1]["seed"], first["seed"])
     table(page, "width 16", NARROW["runs"])
 
 
@@ -266,10 +264,8 @@ def table(page, name, runs):
     """The table of these runs, by optimizer and rate."""
     names = {"adam": "Adam", "sgd": "SGD"}
     runs = sorted(runs, key=lambda run: (run["optimizer"], -run["lr"], run["seed"]))
-    called = [
-        [f"{names[run['optimizer']]} {searches.rate(run['lr'], n)}, seed {run['seed']}" for run in runs] for n in (2, 3)
-    ]
-    called = [short if called[0].count(short) == 1 else long for short, long in zip(*called)]
+    rates = searches.rates(runs)
+    called = [f"{names[run['optimizer']]} {rate}, seed {run['seed']}" for rate, run in zip(rates, runs)]
     page.table(f"{name} | {BOTH}", [[one, *map(percent, finals(run))] for one, run in zip(called, runs)])
 
 

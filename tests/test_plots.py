@@ -58,11 +58,11 @@ def test_a_learning_rate_has_the_same_colour_in_both_exercises():
     whole, other = record_2a(random.Random(0)), record_2b(random.Random(0))
     with plots.style():
         pictures = *ex2a.trainings(arms.Arms(whole)), *ex2b.epochs(other, searches.arms(other["runs"]))
+    assert plots.rate_colour(0) == plots.rate_colour(1e-5) != plots.rate_colour(1e-4)
     for _, picture in pictures:
         lines = [line for axes in picture.axes for line in axes.get_lines() if not line.get_label().startswith("_")]
         rates = [float(re.search(r"(?:SGD |Adam |^)([\d.e-]+)", line.get_label())[1]) for line in lines]
         assert len({*rates}) > 2
-        assert plots.rate_colour(0) == plots.rate_colour(1e-5) != plots.rate_colour(1e-4)
         for line, lr in zip(lines, rates):
             assert to_rgb(line.get_color()) == pytest.approx(plots.rate_colour(lr)[:3], abs=0.01), line
 
