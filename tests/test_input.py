@@ -141,8 +141,6 @@ def read_only(folder, patch):
 
 OTHER_STATE = "belongs to other settings or another version. Remove it, or use --fresh"
 REFUSED = [  # flags, what is prepared, what is said
-    (["--device", "cuda:99"], nothing, "--device cuda:99 cannot be used here"),
-    (["--device", "cuda:99", "--fresh"], nothing, "Give --device cpu"),
     (["--out", "{file}"], nothing, "cannot write into {file}"),
     (["--out", "/dev/null/figures"], nothing, "Give another --out"),
     (["--runs", "{file}"], nothing, "cannot write into {file}"),
@@ -174,26 +172,39 @@ REFUSED = [  # flags, what is prepared, what is said
     ),
     (["--stand-in"], nothing, "{record} is a record of real data, which generated data does not replace"),
     (["--quick", "--fresh"], nothing, "{record} is a record of real data, which generated data does not replace"),
-    ([], changed(data="other"), "{record} holds other runs (data other, now small images)"),
     (["--epochs", "7"], nothing, "{record} holds other runs (epochs 3, now 7). Give another --out, or --fresh"),
     (["--plot-only"], without_record, "there is no record {record}. Run without --plot-only first"),
+    ([], an_arm_twice, "rate 1, seed 0 is planned twice"),
+]
+REFUSED_BY_WORKERS = [  # which alone know the device, the data and the states
+    (["--device", "cuda:99"], nothing, "--device cuda:99 cannot be used here"),
+    (["--device", "cuda:99", "--fresh"], nothing, "Give --device cpu"),
+    ([], changed(data="other"), "{record} holds other runs (data other, now small images)"),
+    (
+        [],
+        changed(settings={"epochs": 3, "seeds": 3, "batch_size": 10, "train_images": 9}),
+        "{record} holds other runs (train_images 9, now 100)",
+    ),
+    ([], check_fails, "rate 1, seed 0: it cannot be trained on cpu"),
     ([], state_with(schema=records.SCHEMA + 1), OTHER_STATE),
     ([], state_with(settings={"epochs": 7}), OTHER_STATE),
     (["--fresh"], full(no_more_of_a_gpu), "out of memory on cpu (batch_size 10)"),
     (["--fresh"], full(lambda: torch.empty(2**56)), "out of memory on cpu (batch_size 10)"),
-    ([], an_arm_twice, "rate 1, seed 0 is planned twice"),
-    ([], check_fails, "rate 1, seed 0: it cannot be trained on cpu"),
 ]
 
 
-@pytest.mark.parametrize("flags, prepare, said", REFUSED)
-def test_what_is_refused_is_one_line_and_leaves_all_as_it_was(third, call, monkeypatch, flags, prepare, said):
+@pytest.mark.parametrize(
+    "flags, prepare, said, at_once",
+    [*((*row, True) for row in REFUSED), *((*row, False) for row in REFUSED_BY_WORKERS)],
+)
+def test_what_is_refused_is_one_line_and_leaves_all_as_it_was(third, call, monkeypatch, flags, prepare, said, at_once):
     mine = third.path / "file"
     mine.write_text("mine")
     prepare(third, monkeypatch)
     before = third.contents()
     end = call(third, *(flag.format(file=mine) for flag in flags))
-    last = end.stderr.splitlines()[-1]
+    *before_it, last = end.stderr.splitlines()
+    assert at_once == (before_it == [])
     assert end.code == 1 and last.startswith("third.py: error: ") and end.stderr.count("error") == 1, end.stderr
     assert said.format(file=mine, record=third.file()) in last
     assert third.contents() == before

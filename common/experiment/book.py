@@ -18,10 +18,10 @@ def _key(found):
 class Book:
     """The record of an experiment at `path`, on data called `what` of these sizes; OSError where it must not go there.
 
-    shared: what determines the results of all runs.
+    As long as the data are not known, they are not compared. shared: what determines the results of all runs.
     """
 
-    def __init__(self, experiment, settings, path, what, sizes):
+    def __init__(self, experiment, settings, path, what=None, sizes={}):
         self.path, self._experiment, self._settings = path, experiment, settings
         old = {"settings": {}}
         if path.exists() and (what == "stand-in" or not settings.fresh):
@@ -33,7 +33,8 @@ class Book:
                 old = there
         larger = {name: max(getattr(settings, name), old["settings"].get(name, 1)) for name in settings.EXTENDING}
         determining = settings.determining() | experiment.fixed | sizes
-        self.shared = {"data": what} | {name: value for name, value in determining.items() if name not in larger}
+        self.shared = {"data": what or old.get("data")} | determining
+        self.shared = {name: value for name, value in self.shared.items() if name not in larger}
         if "data" in old:
             self._check_same(old)
         plan = experiment.plan(replace(settings, **larger))

@@ -95,8 +95,9 @@ class Experiment:
     def run(self, settings):
         """Train what is missing, which keeps the record up to date, and draw from it; return the results as text."""
         settings = settings.small() if settings.quick else settings
-        generated = "stand-in" if settings.stand_in else ""
-        path = self._path(settings, generated) if settings.plot_only else self._train_missing(settings)
+        path = self._path(settings, "stand-in" if settings.stand_in else "")
+        if not settings.plot_only:
+            path = self._train_missing(settings, path)
         record, drawn = records.read(path, self.shapes), []
         for name, picture in self.figures.draw(record):
             with records.atomic(path.with_name(name)) as file:
@@ -112,11 +113,22 @@ class Experiment:
         folder = "figures/quick" if settings.quick else "figures/stand-in" if what == "stand-in" else self.folder
         return (settings.out or options.ROOT / folder) / f"{self.name}.json"
 
-    def _train_missing(self, settings):
-        """Train what the record lacks, rewriting it behind every run; return its path."""
+    def _train_missing(self, settings, path):
+        """Train what the record lacks, rewriting it behind every run; return its path.
+
+        path: where it is expected; elsewhere, if data are generated since the real ones cannot be had.
+        """
         states = settings.runs or options.ROOT / "runs"
         with ExitStack() as held:
-            held.enter_context(records.lock(states, self.name, "--runs"))
+            locked = {}
+
+            def lock(folder, flag):
+                if folder not in locked:
+                    locked[folder] = held.enter_context(records.lock(folder, self.name, flag))
+
+            lock(states, "--runs")
+            lock(path.parent, "--out")
+            Book(self, settings, path, "stand-in" if settings.stand_in else None)  # refuses at once what it can
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             said = f"{self.name}: is to train what its record lacks of {planned} entries. Workers are starting ..."
             print(said, file=sys.stderr, flush=True)
@@ -125,8 +137,7 @@ class Experiment:
             workers = held.enter_context(place)
             what, sizes, places = workers.submit("common.experiment.worker:look", self, settings).result()
             path = self._path(settings, what)
-            if path.parent != states:
-                held.enter_context(records.lock(path.parent, self.name, "--out"))
+            lock(path.parent, "--out")
             book = Book(self, settings, path, what, sizes)
             todo = book.missing()
             if todo:

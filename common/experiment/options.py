@@ -79,7 +79,7 @@ class Options:
 
     def small(self):
         """The settings that --quick stands for."""
-        return replace(self, epochs=min(self.epochs, 2), seeds=min(self.seeds, 2))
+        return replace(self, stand_in=True, epochs=min(self.epochs, 2), seeds=min(self.seeds, 2))
 
     def determining(self):
         """What determines the results, by name."""
