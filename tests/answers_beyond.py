@@ -35,7 +35,7 @@ def check(page):
     off, deeper = (max(map(deviation, entries)) for entries in (known, RECORD["depth"]))
     words = (
         "{} networks without batch normalisation each layer's mean over the seeds lies within {} of the prediction, "
-        "for signals from {} to {}; in the nets of 1 to 12 hidden layers of 30 below within {}."
+        "for signals from {} to {}; in the nets below, of 1 to 12 hidden layers of 30, within {}."
     )
     within, within_deeper = np.ceil([100 * off, 100 * deeper]) / 100
     page.says(
@@ -58,7 +58,7 @@ def check(page):
         }
     )
     shown = [DEFAULT, TUNED[0], XAVIER, *GAINED, RESCUE]
-    words = "scheme | signal at layer 1 over output layer | predicted"
+    words = "scheme | signal at layer 1 over output layer | predicted from the weights drawn"
     page.table(words, [[entry["init"], *signal(entry)] for entry in shown])
     going_back = {
         entry["activation"]: [
@@ -72,7 +72,7 @@ def check(page):
     words = "Layer 2's weight gradient (of the weights alone) is {} times layer 4's, "
     words += "because the inputs of layer 4 have shrunk about as much as the signal of layer 2"
     page.says(words, weights[0], true=0.8 < weights[0] < 1.2)
-    words = "With Sigmoid little makes up for it: {} times the signal, {} times the weight gradient"
+    words = "With Sigmoid little makes up for it: layer 2 gets {} times the signal, and its weight gradient is {} times"
     page.says(words, signals[1], weights[1], true=weights[1] < 1.5 * signals[1])
     last, logits = (np.mean(DEFAULT["layer_variance"][layer]) for layer in (3, 4))
     first = np.mean(DEFAULT["layer_variance"][0])
@@ -118,6 +118,8 @@ def activations(page):
     page.says(words, low, high, found["default"]["after"][-1])
     page.says("(of seed {})", 0)
     steep = low * (1 - low) > 0.15 and high * (1 - high) > 0.15  # the slope there, 1/4 at most
+    between_images = max(layer[0] for layer in DEFAULT["layer_variance"][3:4]) ** 0.5
+    page.claims({"differing by neuron and hardly by image": between_images < (high - low) / 100})
     page.claims({"the trouble is not saturation but the small slope and the lost variation": steep})
     rescue = np.flatnonzero(found[RESCUE["init"]]["counts"][-1][-1])
     page.claims({"The rescue spreads them out": len(rescue) * width > 0.95})
