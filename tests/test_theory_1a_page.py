@@ -281,7 +281,7 @@ def comparisons(walked, final):
         and on_the_way,
         "the first step of Adam lands on exactly 0": by_adam == 0,
         "`torch.optim.Adam` gives exactly 0": by_adam == 0,
-        "and `torch.optim.Adagrad` the other, which is the nearer one": by_adagrad == -gap and 1 - adam[0] > gap / 2,
+        "`torch.optim.Adagrad` gives the other value, which is nearer": by_adagrad == -gap and 1 - adam[0] > gap / 2,
         "falls into the gap between 1 and its lower neighbour": below_one < adam[0] < 1,
         "but nothing between": below_one == 1 - gap,
         "the gradients are halved. In the adaptive rules $`s`$ is then halved and $`r`$ quartered": shrunk,

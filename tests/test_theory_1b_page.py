@@ -40,7 +40,7 @@ its slope is 0 to the left and $`x \prod_{j \ne i} w_j`$ to the right""",
     items.test_a_search_over_all_weights_finds_the_supremum: r"""
 in which each $`z`$ is negative and each further weight is $`-1`$
 approached with $`h_1 \to 1`$, $`w_2 = z_2`$ and the further weights towards $`-1`$
-a compromise between a steep slope in layer $`i`$ and a small activation for the layers behind it""",
+a compromise between a steep slope in layer $`i`$ and a small activation for the layers after it""",
     items.test_what_item_3_needs: r"""
 $`X^2`$ and $`Y^2`$ are independent. For $`n`$ mutually independent variables
 If $`X`$ has mean zero and $`Y`$ has not, the line ends one step earlier
@@ -79,7 +79,7 @@ $`b_j = -\frac{1}{2}\sum_k W_{jk}`$ in the layers from 2 on and 0 in layer 1: th
 Biases are PyTorch's, uniform with variance $`1/(3 n_{l-1})`$, unless they are centred
 have the variance $`\mathrm{gain}^2/\max(n_{l-1}, n_l)`$ and are dependent but uncorrelated""",
     networks.test_centred_gain_4_falls_with_the_root_of_the_depth: r"""
-undoing the two takes a gain of 4 and centred biases, from layer 2 on
+undoing both takes a gain of 4 and centred biases, from layer 2 on
 $`q_l \approx 2/l`$ and $`f_l \approx 1 - 1/(2l)`$""",
     networks.test_prediction_holds_for_networks_of_the_sheets_shape: r"""
 The product is $`\lVert \delta^{(1)} \rVert / \lVert \delta^{(5)} \rVert`$
@@ -89,7 +89,7 @@ $`\lVert \delta^{(l)} \rVert \le \frac{1}{4}\, \lVert W^{(l+1)} \rVert_2\, \lVer
 large weights, or many small ones, escape the 1/4 per layer""",
     networks.test_two_gradients: r"""
 $`\partial L / \partial W^{(l)} = \delta^{(l)} (h^{(l-1)})^{\mathsf{T}}`$, whose norm for one image is
-Behind a Sigmoid whose $`z`$ are symmetric about 0, the mean of $`\lVert h^{(l-1)} \rVert^2`$ is at least
+After a Sigmoid whose $`z`$ are symmetric about 0, the mean of $`\lVert h^{(l-1)} \rVert^2`$ is at least
 In a ReLU network of equal widths without biases the activations change by $`g/\sqrt{2}`$ per layer going forward
 going forward, as the signal does going back: their""",
     networks.test_the_variance_across_images_falls: r"""
@@ -142,14 +142,15 @@ def sheets_network(page):
     sheet, product = sheets()
     page.says(r"has the widths {}, {}, {}, {}, {}, {}.", *networks.SHEET)
     rows = [(label, *found.factor, product[label]) for label, found in sheet.items()]
-    rows.append(("the crude bound, 1/4 per layer", *[theory.CRUDE] * 4, theory.CRUDE**4))
+    rows.append(("for comparison, 1/4 per layer", *[theory.CRUDE] * 4, theory.CRUDE**4))
     page.table("the sheet's network | $`f_1`$ | $`f_2`$ | $`f_3`$ | $`f_4`$ | product", rows)
     default, xavier, best = (product[f"Sigmoid, {name}"] for name in ("default", "Xavier", "tanh's gain, fan-out"))
     fewer = 1 / default, 1 / product["ReLU, default"]
     page.says(r"is 1/{} of that at the output; with ReLU 1/{}.", *fewer, true=min(fewer) > 1)
-    page.says(r"Xavier gains a factor of {} over the default", xavier / default)
-    page.says(r"and loses a factor of {} from the output", 1 / xavier)
-    page.says(r"better than Xavier by a factor of {} and loses a factor of {}.", best / xavier, 1 / best)
+    page.says(
+        r"With Xavier it is {} times the default's, and 1/{} of that at the output.", xavier / default, 1 / xavier
+    )
+    page.says(r"brings {} times Xavier's, and 1/{} of that at the output.", best / xavier, 1 / best)
     gain4, from_2 = sheet["Sigmoid, Xavier, gain 4 in all layers"], sheet["Sigmoid, Xavier, gain 4 from layer 2 on"]
     page.says(r"it gives $`q_1 = {}`$ and saturates", gain4.variance[0])
     page.says(r"$`f_1`$ is {} instead of {}.", gain4.factor[0], from_2.factor[0])
@@ -237,14 +238,14 @@ def comparisons():
         "passes on a quarter of the gradient": quarter,
         "the norm of the gradient falls at least fourfold per layer in the root mean square": wide(1.0, 30).factor.max()
         < 1 / 4,
-        "Xavier gains a factor of": product["Sigmoid, Xavier"] > product["Sigmoid, default"],
-        "over the default and loses a factor": product["Sigmoid, Xavier"] < 1,
-        "the best, tanh's gain with fan-out, is better than": best == "Sigmoid, tanh's gain, fan-out",
-        "and loses a factor of 65": product["Sigmoid, Xavier"] < product[best] < 1,
-        "only gain with centred biases keeps the first layer's signal within a factor of about two of": (
+        "With Xavier it is 9.0 times the default's": product["Sigmoid, Xavier"] > product["Sigmoid, default"],
+        "The best of the default method's parameters, tanh's gain with fan-out, brings 4.5 times Xavier's": best
+        == "Sigmoid, tanh's gain, fan-out"
+        and product["Sigmoid, Xavier"] < product[best] < 1,
+        "Of the Sigmoid's schemes only gain with centred biases keeps the first layer's signal within a factor of": (
             balanced == {label for label in product if label.endswith(", centred")}
         ),
-        "in each layer of each row but the crude bound": theory.CRUDE**4 == 1 / 256,  # that row is no prediction
+        "in each layer of each row but the last": theory.CRUDE**4 == 1 / 256,  # that row is no prediction
         "is a little below $`g/4": 0.97 < default / (math.sqrt(1 / 3) / 4) < 1,
         "the gradient shrinks about sevenfold per layer": round(1 / default) == 7,
         "Now $`f`$ is just below $`1/4`$": 0.94 < xavier * 4 < 1,
@@ -256,10 +257,10 @@ def comparisons():
         "so the gradient of the weights vanishes as the signal does": gradients,
         "their product is the same in all layers, and the gradient": gradients,
         "of the weights looks flat while the signal vanishes": gradients,
-        "where pre-activations do differ little, their variance across images so shrinks over the four steps": across,
+        "pre-activations do differ little, their variance across images so shrinks, before training, over the four": across,
         "which agree for $`n_{i-1} = n_i`$": proved_by(items.test_the_conditions_preserve_the_variance),
         "such a network gives nearly the same output to all images": across,
-        "The crude bound is for weights below 1 in a chain": never,
+        "The factor 1/4 is for weights below 1 in a chain": never,
     }
 
 
