@@ -257,7 +257,7 @@ def comparisons():
         "so the gradient of the weights vanishes as the signal does": gradients,
         "their product is the same in all layers, and the gradient": gradients,
         "of the weights looks flat while the signal vanishes": gradients,
-        "pre-activations do differ little, their variance across images so shrinks, before training, over the four": across,
+        "pre-activations do differ little, their variance across images so shrinks, before training, over": across,
         "which agree for $`n_{i-1} = n_i`$": proved_by(items.test_the_conditions_preserve_the_variance),
         "such a network gives nearly the same output to all images": across,
         "The factor 1/4 is for weights below 1 in a chain": never,

@@ -148,6 +148,8 @@ class Experiment:
                 self._sweep(workers, settings, book, todo)
             else:
                 book.write()  # without what is no longer planned
+                said = f"Nothing to train: {path} has all of it. --fresh, or another --out, trains it again"
+                print(said, file=sys.stderr, flush=True)
         return path
 
     def _sweep(self, workers, settings, book, todo):
