@@ -132,15 +132,13 @@ def deepest(arms):
     if "rescue" in named:
         title = f"{hidden(like).capitalize()} of {activation(like)}: {final(named['default'])} by default, "
         title += f"{final(named['rescue'])} rescued by another initialisation"
-    others = [arm for arm in rest if arm["activation"] != like["activation"]]
-    grey = [f"grey: {len(rest) - len(others)} other initialisations"] if len(rest) > len(others) else []
-    grey += [f"grey dashed: {' and '.join(f'{activation(arm)}, {scheme(arm)}' for arm in others)}"] if others else []
+    grey = ["grey: without band"] if rest else []
     note = arms.note(arms.deep, *arms.meaning(arms.deep), *grey, plots.CHANCE)
     made, (axes,) = plots.figure(title, 1, 3.8, note)
     for arm in rest:
-        style = {"linestyle": "--" if arm in others else "-", "linewidth": 1, "color": "0.7"}
-        means = [[mean(row)] for row in arm["test_accuracy"]]  # without a band
-        plots.curve(axes, range(1, len(means) + 1), means, **style)
+        means, other = [[mean(row)] for row in arm["test_accuracy"]], arm["activation"] != like["activation"]
+        text, line = (f"{activation(arm)}, {scheme(arm)}", "--") if other else (scheme(arm), "-")
+        plots.curve(axes, range(1, len(means) + 1), means, text, linestyle=line, linewidth=1, color="0.7")
     for arm, label, colour in arms.stars:
         text = f"{label}: {scheme(arm).partition(' from')[0]}" if label == "rescue" else label
         over_epochs(axes, arm, text, color=colour, linewidth=2)

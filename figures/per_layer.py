@@ -32,7 +32,7 @@ def activations(arms):
     if moves.pop("default", 1) < 0.001 and min(moves.values(), default=0) > 0.1:
         title = f"In {rows[0]['after'][-1]} epochs the histogram of the default's last hidden layer stays as it was, "
         title += "those of the other networks move"
-    seen = "one seed, all test images", "the outermost bins hold all beyond", *arms.meaning(rows)
+    seen = "one seed, all neurons and test images", "the outermost bins hold all beyond", *arms.meaning(rows)
     note = plots.caption(arms.record, *seen)
     made, each = plots.figure(title, (len(rows), wide), 0.7 + 1.35 * len(rows), note)
     for place, axes in enumerate(each):
@@ -105,9 +105,9 @@ def variance(arms):
     title = "Variance of each layer's output across the test images after training"
     first, last = ({label: mean(arm["layer_variance"][layer]) for arm, label, _ in arms.stars} for layer in (0, -2))
     if "rescue" in last and last["default"] < first["default"] / 1e4 and last["rescue"] > first["rescue"]:
-        title = f"By default the images end almost alike: a variance of {first['default']:.2g} in the first hidden "
-        title += f"layer is {last['default']:.1e} in the last; rescued it holds"
-    seen = "after training", "output: the logits", *arms.meaning(arms.strong)
+        title = f"By default all images give almost the same output: a variance of {first['default']:.2g} in the first "
+        title += f"hidden layer is {last['default']:.1e} in the last; with the rescue it holds"
+    seen = "after training", "output: the logits, without band", *arms.meaning(arms.strong)
     made, (axes,) = plots.figure(title, note=arms.note(arms.strong, *seen))
     for arm, label, colour in arms.stars:
         *outputs, logits = arm["layer_variance"]

@@ -315,16 +315,16 @@ def test_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "figure", lambda *said, **more: made.append(figure(*said, **more)) or made[-1])
     walks.draw(tmp_path / "walks.png")
     ((picture, (axes,)),) = made
-    ends = {f"{name} {float(exact(name)[2]['w_x']):.2f}" for name in ("SGD", "AdaGrad", "RMSProp", "Adam")}
+    ends = {f"{name} ends at {float(exact(name)[2]['w_x']):.2f}" for name in ("SGD", "AdaGrad", "RMSProp", "Adam")}
     assert {text.get_text() for text in axes.texts} - {""} == ends
-    named = {text.get_color(): text.get_text().rpartition(" ")[0] for text in axes.texts if text.get_text()}
+    named = {text.get_color(): text.get_text().partition(" ")[0] for text in axes.texts if text.get_text()}
     dots = [line for line in axes.get_lines() if line.get_marker() == "o" and line.get_color() in named]
     for line in dots:
         places = [row["w_x"] for row in exact(named[line.get_color()])]
         assert line.get_xdata() == pytest.approx([float(w) for w in places])
         assert line.get_ydata() == pytest.approx([float(height(w)[1]) for w in places])
     assert len(dots) == 4
-    assert " ".join(picture.get_supxlabel().split()).endswith("beside the names: w after the third step")
+    assert " ".join(picture.get_supxlabel().split()).startswith("three steps with step size 1 from w = -1 along")
     redrawn, shipped = ((folder / "walks.png").read_bytes() for folder in (tmp_path, THEORY))
     assert [path.name for path in tmp_path.iterdir()] == ["walks.png"] and b"Software" not in redrawn
     assert len(shipped) < 150_000

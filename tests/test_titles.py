@@ -96,8 +96,12 @@ NEARLY = [  # by how little of the record another one must differ, so that its f
     (per_layer.signals, "grows", lambda r: [signal_of_layer_1(one, 1 / 3) for one in r["arms"]]),
     (per_layer.signals, "within 11% -> The signal before", lambda r: predicted_at_layer_1(at(r, **RESCUE), 0.1)),
     (per_layer.signals, "within 11% -> The signal before", lambda r: predicted_at_layer_1(at(r, **RESCUE), 10)),
-    (per_layer.variance, "rescued it holds", lambda r: at(r, **RESCUE)["layer_variance"].__setitem__(-2, [0.01] * 5)),
-    (per_layer.variance, "end almost alike", lambda r: at(r, **SIGMOID)["layer_variance"].__setitem__(-2, [1e-3] * 5)),
+    (
+        per_layer.variance,
+        "the rescue it holds",
+        lambda r: at(r, **RESCUE)["layer_variance"].__setitem__(-2, [0.01] * 5),
+    ),
+    (per_layer.variance, "almost the same", lambda r: at(r, **SIGMOID)["layer_variance"].__setitem__(-2, [1e-3] * 5)),
     (per_layer.untrained, "most of", lambda r: at(r, "depth", **TWELVE).update(unmoved=[0.3] * 4 + [0.9])),
     (
         ex2b.accuracy,

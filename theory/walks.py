@@ -127,8 +127,7 @@ def draw(path):
     first = {name: walk(rule, 1)[0]["dw_x"] for name, rule in RULES.items()}
     made, (axes,) = plots.figure(
         "First step: SGD {SGD:.2f}, AdaGrad and Adam {Adam:.2f}, RMSProp {RMSProp:.2f}".format(**first),
-        note="three steps with step size 1 from w = -1 along w_x = w, w_y = -w; arrows only join the ends of a step; "
-        "beside the names: w after the third step",
+        note="three steps with step size 1 from w = -1 along w_x = w, w_y = -w; arrows only join the ends of a step",
     )
     near = axes.inset_axes([0.775, 0.56, 0.215, 0.36], xlim=(2.1585, 2.1785), ylim=(1.56e-4, 1.76e-4))
     for panel in (axes, near):
@@ -136,15 +135,15 @@ def draw(path):
         panel.plot(curve, [loss(w, -w)[-1] for w in curve], color="0.75", linewidth=3)
     looks = {  # how far each hop bows out from the curve; where the name is written; the size of the dots
         "SGD": ((-0.5, -0.5, -0.5), (-0.24, 0.47), 4.5),
-        "AdaGrad": ((0.22, 0.35, 0.35), (0.36, -0.065), 7.5),  # its first lies under that of Adam
-        "RMSProp": ((-0.42, -0.42, -0.42), (-0.12, 0.85), 4.5),
+        "AdaGrad": ((0.22, 0.35, 0.35), (0.24, -0.065), 7.5),  # its first lies under that of Adam
+        "RMSProp": ((-0.42, -0.42, -0.42), (-0.2, 0.82), 4.5),
         "Adam": ((0.55, -0.4, -0.4), (0.8, 0.28), 4.5),
     }
     for colour, (name, (bows, label, size)) in zip((plots.COLOURS[place] for place in (1, 3, 2, 0)), looks.items()):
         walked = [START[0]] + [row["w_x"] for row in walk(RULES[name])]
         places = [(w, loss(w, -w)[-1]) for w in walked]
         hops(axes, places, bows, colour, size)
-        axes.text(*label, f"{name} {walked[-1]:.2f}", color=colour, fontsize=9)
+        axes.text(*label, f"{name} ends at {walked[-1]:.2f}", color=colour, fontsize=9)
         if name == "RMSProp":
             hops(near, places[1:], bows[1:], colour, size)
             near.plot(*places[1], "o", color=colour, markersize=size)
