@@ -127,11 +127,12 @@ def train(run, settings, parts):
     arm, seeds = run.cases[0], settings.seeds if run.part != "activations" else 1
     model, layers, initial = prepare(run.cases, seeds, last_batch)
     optimizer = training.optimizer(arm.optimizer, model.parameters(), arm.lr, arm.momentum)
-    scored, probe = batches.Batches(test, 1000), probes.GradientNorms(models.linears(model))
+    tested, probe = batches.Batches(test, 1000), probes.GradientNorms(models.linears(model))
     if run.part == "activations":
-        return activations(run, model, optimizer, in_order, scored)
-    rows = training.fit(model, optimizer, run.epochs, in_order, lambda: training.evaluate(model, scored), run, probe)
-    status, variance = training.statuses(rows[-1], 10), probes.output_variance(model, models.outputs(model), scored)
+        return activations(run, model, optimizer, in_order, tested)
+    rows = training.fit(model, optimizer, run.epochs, in_order, partial(training.evaluate, model, tested), run, probe)
+    status = training.statuses(rows[-1], classes=10)
+    variance = probes.output_variance(model, models.outputs(model), tested)
     predict = partial(theory.signal_in_net, layers, arm.activation, initial["signal"][-1])
     seeds_of_arms = [slice(number * seeds, (number + 1) * seeds) for number in range(len(run.cases))]
 
@@ -151,12 +152,12 @@ def train(run, settings, parts):
     ]
 
 
-def activations(run, model, optimizer, in_order, scored):
+def activations(run, model, optimizer, in_order, tested):
     """Train, one seed of each arm, and count the hidden activations for the test images before and meanwhile."""
     low, high = RANGE[run.cases[0].activation]
 
     def measure():
-        return {"counts": probes.output_histograms(model, models.outputs(model)[:-1], scored, BINS, low, high)}
+        return {"counts": probes.output_histograms(model, models.outputs(model)[:-1], tested, BINS, low, high)}
 
     rows = [measure(), *training.fit(model, optimizer, run.epochs, in_order, measure, run)]
     seen = sorted({min(epoch, run.epochs) for epoch in SEEN_AFTER})

@@ -35,7 +35,7 @@ BATCH_SIZE, MOMENTUM = 128, 0.9
 class Arm:
     optimizer: str
     lr: float
-    searches: tuple = field(compare=False)  # that see this arm
+    searches: tuple = field(compare=False)  # that it belongs to
     repeated: bool = field(default=False, compare=False)  # under further seeds: what is compared
     seed: int = 0
 
@@ -118,7 +118,8 @@ def train(run, settings, parts):
 
     augmented = partial(batches.Batches, images, BATCH_SIZE, arm.seed, augment=True)
     rows = training.fit(model, optimizer, run.epochs, augmented, measure, run, bfloat16=settings.bfloat16)
-    (final,), (status,) = score(images)["correct"], training.statuses(rows[-1], classes=10)
+    (final,) = score(images)["correct"]
+    (status,) = training.statuses(rows[-1], classes=10)
     return [
         {
             "momentum": arm.momentum,
