@@ -180,7 +180,7 @@ def test_what_the_front_page_says_to_a_library_is_what_quick_does(monkeypatch):
     (code,) = re.findall(r"`(ex2a_vanishing\.experiment[^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
     seen = []
     kind = type(ex2a_vanishing.experiment)
-    monkeypatch.setattr(kind, "_train_missing", lambda self, settings, path: seen.append(settings))
+    monkeypatch.setattr(kind, "_train_missing", lambda self, settings, generated: seen.append(settings))
     with pytest.raises(TypeError):  # there is no record at None
         eval(code, {"ex2a_vanishing": importlib.import_module("ex2a_vanishing")})
     assert seen == [ex2a_vanishing.Settings(quick=True).small()] and seen[0].epochs == 2

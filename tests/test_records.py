@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -244,15 +245,24 @@ def test_more_seeds_extend_a_record_and_fewer_keep_it(third, call):
     assert end.code == 0 and ": 1 run" in end.stderr and third.record() == more
 
 
-def test_what_stands_in_for_data_that_is_lacking_is_said_to_do_so_and_goes_elsewhere(call, tmp_path, monkeypatch):
+def test_what_stands_in_for_data_that_is_lacking_is_said_to_do_so_and_goes_elsewhere(
+    whole, call, tmp_path, monkeypatch
+):
+    """Where there are data, what the record of the real ones refuses is said at once."""
     monkeypatch.setattr(options, "ROOT", tmp_path)
     monkeypatch.setattr(Folder, "flags", ())
     lacking = replace(script.experiment, load=lambda folder, stand_in, quick: script.load(folder, True, quick))
     monkeypatch.setattr(script, "experiment", lacking)
+    real = tmp_path / "figures/third.json"
+    real.parent.mkdir()
+    shutil.copy(whole[0].file(), real)
     with records.lock(tmp_path / "figures/stand-in", "third", "--any"):
         assert "figures/stand-in/third is in use" in call(Folder(tmp_path)).stderr
-    assert call(Folder(tmp_path)).stdout.splitlines()[-1] == GENERATED
-    assert {path.parent.name for path in tmp_path.rglob("third*.json")} == {"stand-in"}
+    assert call(Folder(tmp_path), "--epochs", "2").stdout.splitlines()[-1] == GENERATED
+    assert (tmp_path / "figures/stand-in/third.json").exists() and real.read_bytes() == whole[0].file().read_bytes()
+    (tmp_path / "data/some").mkdir(parents=True)
+    (said,) = call(Folder(tmp_path), "--epochs", "2").stderr.splitlines()
+    assert f"{real} holds other runs" in said
 
 
 @pytest.mark.parametrize(

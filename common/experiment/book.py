@@ -18,10 +18,10 @@ def _key(found):
 class Book:
     """The record of an experiment at `path`, on data called `what` of these sizes; OSError where it must not go there.
 
-    As long as the data are not known, they are not compared. shared: what determines the results of all runs.
+    As long as the data are not known (None), they are not compared. shared: what determines the results of all runs.
     """
 
-    def __init__(self, experiment, settings, path, what=None, sizes={}):
+    def __init__(self, experiment, settings, path, what, sizes):
         self.path, self._experiment, self._settings = path, experiment, settings
         old = {"settings": {}}
         if path.exists() and (what == "stand-in" or not settings.fresh):

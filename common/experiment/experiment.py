@@ -95,9 +95,8 @@ class Experiment:
     def run(self, settings):
         """Train what is missing, which keeps the record up to date, and draw from it; return the results as text."""
         settings = settings.small() if settings.quick else settings
-        path = self._path(settings, "stand-in" if settings.stand_in else "")
-        if not settings.plot_only:
-            path = self._train_missing(settings, path)
+        generated = "stand-in" if settings.stand_in else None
+        path = self._path(settings, generated) if settings.plot_only else self._train_missing(settings, generated)
         record, drawn = records.read(path, self.shapes), []
         for name, picture in self.figures.draw(record):
             with records.atomic(path.with_name(name)) as file:
@@ -113,22 +112,22 @@ class Experiment:
         folder = "figures/quick" if settings.quick else "figures/stand-in" if what == "stand-in" else self.folder
         return (settings.out or options.ROOT / folder) / f"{self.name}.json"
 
-    def _train_missing(self, settings, path):
-        """Train what the record lacks, rewriting it behind every run; return its path.
-
-        path: where it is expected; elsewhere, if data are generated since the real ones cannot be had.
-        """
-        states = settings.runs or options.ROOT / "runs"
+    def _train_missing(self, settings, generated):
+        """Train what the record lacks, rewriting it behind every run; return its path."""
+        states, data = settings.runs or options.ROOT / "runs", settings.data or options.ROOT / "data"
         with ExitStack() as held:
-            locked = {}
+            held.enter_context(records.lock(states, self.name, "--runs"))
+            locked = {states}
 
-            def lock(folder, flag):
-                if folder not in locked:
-                    locked[folder] = held.enter_context(records.lock(folder, self.name, flag))
+            def book_of(what, sizes):
+                path = self._path(settings, what)
+                if path.parent not in locked:
+                    held.enter_context(records.lock(path.parent, self.name, "--out"))
+                    locked.add(path.parent)
+                return Book(self, settings, path, what, sizes)
 
-            lock(states, "--runs")
-            lock(path.parent, "--out")
-            Book(self, settings, path, "stand-in" if settings.stand_in else None)  # refuses at once what it can
+            if settings.out or generated or any(data.glob("*")):  # or it will go elsewhere, on generated data
+                book_of(generated, {})  # refuses at once what it can
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             said = f"{self.name}: is to train what its record lacks of {planned} entries. Workers are starting ..."
             print(said, file=sys.stderr, flush=True)
@@ -136,9 +135,7 @@ class Experiment:
             place = engine.of_cluster(address) if address else engine.of_this_machine(states, jobs)
             workers = held.enter_context(place)
             what, sizes, places = workers.submit("common.experiment.worker:look", self, settings).result()
-            path = self._path(settings, what)
-            lock(path.parent, "--out")
-            book = Book(self, settings, path, what, sizes)
+            book = book_of(what, sizes)
             todo = book.missing()
             if todo:
                 workers.grow(min(jobs or places, len(todo)))
@@ -148,9 +145,9 @@ class Experiment:
                 self._sweep(workers, settings, book, todo)
             else:
                 book.write()  # without what is no longer planned
-                said = f"Nothing to train: {path} has all of it. --fresh, or another --out, trains it again"
+                said = f"Nothing to train: {book.path} has all of it. --fresh, or another --out, trains it again"
                 print(said, file=sys.stderr, flush=True)
-        return path
+        return book.path
 
     def _sweep(self, workers, settings, book, todo):
         """Carry out the runs `todo`, (part, cases, epochs) each, and enter them in the book as they end."""
