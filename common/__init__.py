@@ -8,7 +8,17 @@
     theory.py    what theory/1b predicts for a given net
     plots.py     the figure style and the few kinds of axes
 
-A module of the subject is loaded when something of it is first used, so that --help need not wait for PyTorch.
+A module of the subject is loaded when something of it is first used, so that --help need not wait for PyTorch. With a
+network of one's own, after one epoch the norms of its two weight gradients, [layer][member]:
+
+    from torch import nn, optim
+    from common import batches, data, probes, train
+
+    name, parts = data.fashion_mnist("data")
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.Sigmoid(), nn.Linear(50, 10))
+    probe = probes.GradientNorms([net[1], net[3]])
+    rows = train.fit(net, optim.SGD(net.parameters(), 0.05), 1, batches.Batches(parts["train_images"], 64), probe=probe)
+    norms = rows[-1]["norms"]["weights"]
 """
 
 import os

@@ -2,7 +2,9 @@
 
 import importlib
 import re
+import textwrap
 from dataclasses import fields
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from test_reference import (
 import common
 import ex2a_vanishing
 import ex2b_adam
+from common import data
 from common.experiment import records
 from figures.choices import cnn, rescue
 
@@ -184,6 +187,14 @@ def test_what_the_front_page_says_to_a_library_is_what_quick_does(monkeypatch):
     with pytest.raises(TypeError):  # there is no record at None
         eval(code, {"ex2a_vanishing": importlib.import_module("ex2a_vanishing")})
     assert seen == [ex2a_vanishing.Settings(quick=True).small()] and seen[0].epochs == 2
+
+
+def test_the_example_for_a_network_of_ones_own(monkeypatch):
+    monkeypatch.setattr(data, "fashion_mnist", partial(data.fashion_mnist, quick=True))
+    found = {}
+    exec(textwrap.dedent(common.__doc__.partition("[layer][member]:\n\n")[2]), found)
+    assert found["name"] == "stand-in" and [len(layer) for layer in found["norms"]] == [1, 1]
+    assert all(norm > 0 for layer in found["norms"] for norm in layer)
 
 
 def test_the_docstrings_of_the_choices():
