@@ -141,7 +141,7 @@ def with_sigmoid(page, real_data):
     first, *_, last = np.array(total_norms(DEFAULT))[:, 0]  # by seed
     page.says("There layer 1 starts with {} times the gradient norm", math.exp(np.log(first / last).mean()), true=True)
     found = late_ratio(DEFAULT)
-    words = "over the last ten epochs it has {} times (geometric means; {} to {} by seed)"
+    words = "over the last ten epochs it has {} times ({} to {} by seed; geometric means)"
     page.says(words, math.exp(np.log(found).mean()), found.min(), found.max(), true=len(four[0]) == 21)
     page.says(
         "in two panels: every further Sigmoid layer costs accuracy, from {} down to {}, ReLU",
@@ -167,7 +167,7 @@ def with_sigmoid(page, real_data):
     page.says(words + " (geometric means)", *means, true=True)
     curves = np.array(DEFAULT["test_accuracy"])
     two = sorted((curves > 0.15).sum(0)) == [0, 0, 0, 1, 1]
-    page.says("two seeds exceed {} in an epoch each, at most {}.", 0.15, curves.max(), true=two)
+    page.says("two seeds exceed {} accuracy in one epoch each, at most {}.", 0.15, curves.max(), true=two)
     page.claims({"With four, layers 1 and 2 stay more than a hundredfold below": (four[-1] > 100 * four[:2]).all()})
     deep = [norms(entry)[:, 0] for entry in SIGMOIDS[2:]]
     signals = [np.mean(entry["initial"]["signal"], 1) for entry in SIGMOIDS[2:]]
@@ -197,7 +197,7 @@ def with_relu(page):
     words = (
         "Depth slows the start (small default weights shrink gradients here too): after one epoch the shallowest is "
     )
-    words += "at {}, the deepest at {}, lower under every seed "
+    words += "at {}, the deepest at {}, below it under every seed "
     shallowest, deepest = (np.array(relu["test_accuracy"]) for relu in (RELUS[0], RELUS[-1]))
     below = (deepest.max(1) < shallowest.min(1)).argmin()
     page.says(words + "until epoch {}.", after_one[0], after_one[-1], below, true=slower)
@@ -318,10 +318,10 @@ def dead_or_slow(page):
     page.claims({words: steps["SGD"] == [0.1, 1, 10] and np.allclose(steps["Adam"], walks.STEP_SIZE) and tiny})
     before = kinds(NORMED)[:3] == ["Linear", "BatchNorm", "Sigmoid"]
     page.claims({"Batch normalisation before each Sigmoid gives": before})
-    page.says("as in the output layer: after one epoch Adam is at {}.", accuracy(ADAM, 0), true=True)
+    page.says("in every layer; after one epoch Adam is at {}.", accuracy(ADAM, 0), true=True)
     tenfold = SGD_01["lr"] == XAVIER_01["lr"] == 10 * DEFAULT["lr"]
     adds = 1 / (1 - MOMENTUM["momentum"])
-    words = "A tenfold step brings SGD to {} ± {}, momentum {}, in the long run one too, to {} ± {} (p = {}); with "
+    words = "A tenfold step brings SGD to {} ± {}, momentum {}, which adds up to one, to {} ± {} (p = {}); with "
     numbers = *mean_and_spread(ends(SGD_01)), MOMENTUM["momentum"], *mean_and_spread(ends(MOMENTUM))
     numbers = *numbers, p(ends(MOMENTUM), ends(SGD_01)), *mean_and_spread(ends(XAVIER_01))
     page.says(words + "Xavier it brings {} ± {}.", *numbers, true=tenfold and math.isclose(adds, 10))
