@@ -17,6 +17,7 @@ SPLITS = "train", "test"
 AXES = {"train": "training accuracy", "test": "test accuracy"}
 FIRST = {"marker": ".", "markersize": 3, "color": "black"}  # how the first seed is marked
 LAST = 10  # epochs
+MANY = 4  # searches, from which on what is written of each is small
 
 
 def called(arm):
@@ -134,7 +135,7 @@ def draw_marks(axes, every, names, split, legend=True):
     axes.set(xlabel="learning rate", ylabel="final accuracy", xscale="log", title=f"final {AXES[split]}")
     plots.percent(axes, chance=False)
     if legend:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8 if len(names) < MANY else 6)
 
 
 def rates(record, every):
@@ -217,7 +218,7 @@ def random(record, every):
                 left.plot(place, fmean(values), linestyle="", color="0.7", marker="_", markersize=30, zorder=1)
         ticks.append(which.replace(" ", "\n") + (f"\n{searches.rate(best['lr'])}" if best else ""))
     left.set(xticks=range(len(names)), xticklabels=ticks, xlim=(-0.5, len(names) - 0.5))
-    if len(ticks) > 3:
+    if len(names) >= MANY:
         left.tick_params("x", labelsize=5)
     left.set_title("training accuracy of the best, enlarged")
     plots.percent(left, chance=False)
