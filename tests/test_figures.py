@@ -348,3 +348,10 @@ def test_the_committed_figures_are_those_of_the_record(module):
         for name, picture in drawn.items():
             picture.save(file := io.BytesIO())
             assert file.getvalue() == files[name], name
+
+
+def test_the_figure_of_another_width_is_that_of_its_record():
+    record = records.read(FIGURES / "width16/ex2b.json")
+    if all(record["versions"][package] == version(package) for package in ("matplotlib", "pillow")):
+        dict(ex2b.draw(record))["ex2b_random.png"].save(file := io.BytesIO())
+        assert file.getvalue() == (FIGURES / "width16/ex2b_random.png").read_bytes()
