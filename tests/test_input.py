@@ -142,7 +142,6 @@ def read_only(folder, patch):
 OTHER_STATE = "belongs to other settings or another version. Remove it, or use --fresh"
 REFUSED = [  # flags, what is prepared, what is said
     (["--out", "{file}"], nothing, "cannot write into {file}"),
-    (["--out", "/dev/null/figures"], nothing, "Give another --out"),
     (["--runs", "{file}"], nothing, "cannot write into {file}"),
     (["--runs", "/dev/null/runs"], nothing, "Give another --runs"),
     ([], no_lock, "Give another --runs"),
@@ -176,7 +175,8 @@ REFUSED = [  # flags, what is prepared, what is said
     (["--plot-only"], without_record, "there is no record {record}. Run without --plot-only first"),
     ([], an_arm_twice, "rate 1, seed 0 is planned twice"),
 ]
-REFUSED_BY_WORKERS = [  # which alone know the device, the data and the states
+REFUSED_BY_WORKERS = [  # which alone know the device, the data and the states; or once they have found all in order
+    (["--out", "/dev/null/figures"], nothing, "Give another --out"),
     (["--device", "cuda:99"], nothing, "--device cuda:99 cannot be used here"),
     (["--device", "cuda:99", "--fresh"], nothing, "Give --device cpu"),
     ([], changed(data="other"), "{record} holds other runs (data other, now small images)"),

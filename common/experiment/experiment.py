@@ -126,7 +126,8 @@ class Experiment:
                     locked.add(path.parent)
                 return Book(self, settings, path, what, sizes)
 
-            if settings.out or generated or any(data.glob("*")):  # or it will go elsewhere, on generated data
+            certain = settings.out or generated or any(data.glob("*"))  # else generated data may take it elsewhere
+            if certain and self._path(settings, generated).parent.exists():  # it is not made for what is then refused
                 book_of(generated, {})  # refuses at once what it can
             planned = sum(len(cases) for _, cases in self.plan(settings).values())
             said = f"{self.name}: is to train what its record lacks of {planned} entries. Workers are starting ..."
