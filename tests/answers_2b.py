@@ -10,6 +10,7 @@ from answers import losses, mean_and_spread, over_seeds, p, percent, seeds_of, s
 import ex2b_adam
 from common import models
 from figures import searches
+from figures.arms import NUMBERS
 
 (ADAM_TRAIN, ADAM_TEST), (SGD_TRAIN, SGD_TEST) = over_seeds(ADAM), over_seeds(SGD)
 TENFOLD = seeds_of("adam", 0.01)
@@ -19,7 +20,6 @@ GRID = {lr: seeds_of("adam", lr)[0] for lr in (0.1, 0.01, 0.001, 0.0001, 0.00001
 KS = [np.random.default_rng(number).uniform(1, 5, 5) for number in range(NARROW["settings"]["draws"])]  # [search]
 DRAWN = [seeds_of("adam", 10**-k)[0] for k in KS[0]]
 NARROW_GRID = seen_by("grid", NARROW["runs"])
-COUNT = "none", "one", "two", "three", "four", "five"
 
 
 def check(page):
@@ -176,7 +176,7 @@ def at_random(page):
     words = (
         "Not decided: of five rates each, random search's best, {}, and the grid's, {}, end in training at {} and {} "
         "under seed {}, at {} ± {} and {} ± {} over three seeds (p = {}); at half the width "
-        f"{COUNT[above_the_grid()]} of five searches beat the grid (one seed each)."
+        f"{NUMBERS[above_the_grid()]} of five searches beat the grid (one seed each)."
     )
     numbers = RANDOM[0]["lr"], ADAM[0]["lr"], trains[0], ADAM_TRAIN[0], 0
     numbers = *numbers, *mean_and_spread(trains), *mean_and_spread(ADAM_TRAIN), p(trains, ADAM_TRAIN)
@@ -256,9 +256,9 @@ def another_width(page):
     page.table(f"random search | its k, drawn from U[1, 5] | rate found | {BOTH}", rows)
     above = above_the_grid()
     words = (
-        f"{COUNT[above].capitalize()} of the five end above the grid's best, {{}} with {{}} in training under seed {{}}"
+        f"{NUMBERS[above].capitalize()} of the five end above the grid's best, {{}} with {{}} in training under seed "
     )
-    words += f", {COUNT[5 - above]} below. Search s was drawn and trained under seed s."
+    words += f"{{}}, {NUMBERS[5 - above]} below. Search s was drawn and trained under seed s."
     page.says(words, grid["lr"], finals(grid)[0], 0, true=[run["seed"] for run in best] == [0, 1, 2, 3, 4])
     page.claims({"the best of each of five random searches beside the grid's": len(best) == 5})
     table(page, "width 16", NARROW["runs"])

@@ -33,8 +33,8 @@ class Book:
                 old = there
         larger = {name: max(getattr(settings, name), old["settings"].get(name, 1)) for name in settings.EXTENDING}
         determining = settings.determining() | experiment.fixed | sizes
-        self.shared = {"data": what or old.get("data")} | determining
-        self.shared = {name: value for name, value in self.shared.items() if name not in larger}
+        known = {"data": what or old.get("data")} | determining
+        self.shared = {name: value for name, value in known.items() if name not in larger}
         if "data" in old:
             self._check_same(old)
         plan = experiment.plan(replace(settings, **larger))

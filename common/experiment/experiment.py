@@ -114,7 +114,7 @@ class Experiment:
 
     def _train_missing(self, settings, generated):
         """Train what the record lacks, rewriting it behind every run; return its path."""
-        states, data = settings.runs or options.ROOT / "runs", settings.data or options.ROOT / "data"
+        states = settings.runs_folder
         with ExitStack() as held:
             held.enter_context(records.lock(states, self.name, "--runs"))
             locked = {states}
@@ -126,7 +126,8 @@ class Experiment:
                     locked.add(path.parent)
                 return Book(self, settings, path, what, sizes)
 
-            certain = settings.out or generated or any(data.glob("*"))  # else generated data may take it elsewhere
+            there = any(settings.data_folder.glob("*"))  # if not, generated data may take it elsewhere
+            certain = settings.out or generated or there
             if certain and self._path(settings, generated).parent.exists():  # it is not made for what is then refused
                 book_of(generated, {})  # refuses at once what it can
             planned = sum(len(cases) for _, cases in self.plan(settings).values())

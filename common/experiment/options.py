@@ -77,6 +77,14 @@ class Options:
     """train again what is already trained; leave it out to go on after an interruption: what was not reached by then
     keeps its earlier result"""
 
+    @property
+    def data_folder(self):
+        return self.data or ROOT / "data"
+
+    @property
+    def runs_folder(self):
+        return self.runs or ROOT / "runs"
+
     def small(self):
         """The settings that --quick stands for."""
         return replace(self, stand_in=True, epochs=min(self.epochs, 2), seeds=min(self.seeds, 2))

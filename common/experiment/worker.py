@@ -13,7 +13,7 @@ from importlib.metadata import version
 import torch
 from dask.system import CPU_COUNT
 
-from . import options, state
+from . import state
 from .book import identity
 
 PACKAGES = "torch", "torchvision", "numpy", "matplotlib", "pillow"
@@ -64,7 +64,7 @@ def _once(load, *arguments):
 def _data(experiment, settings, stand_in):
     """Return what the data is called and its parts, as the script's function gives them, to all threads of a worker."""
     with _one_at_a_time:
-        return _once(experiment.load, settings.data or options.ROOT / "data", stand_in, settings.quick)
+        return _once(experiment.load, settings.data_folder, stand_in, settings.quick)
 
 
 def look(experiment, settings):
@@ -95,9 +95,9 @@ def carry_out(place, tell, experiment, settings, shared, part, cases, epochs):
     what = shared["data"]
     found, parts = _data(experiment, settings, what == "stand-in")
     if found != what:
-        below = settings.data or options.ROOT / "data"
-        raise OSError(f"{platform.node()} lacks {what}, on which the others train. Lay it below {below} there")
-    folder, here, began = settings.runs or options.ROOT / "runs", describe(device), time.monotonic()
+        said = f"{platform.node()} lacks {what}, on which the others train"
+        raise OSError(f"{said}. Lay it below {settings.data_folder} there")
+    folder, here, began = settings.runs_folder, describe(device), time.monotonic()
     run = state.Run(folder, experiment.name, part, cases, epochs, device, shared, here, settings.fresh, tell)
     try:
         entries = experiment.train(run, settings, parts)
